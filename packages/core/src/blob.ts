@@ -1,0 +1,67 @@
+import { isIPv6 } from 'node:net';
+import type { Digest } from './digest.ts';
+import { AppError } from './errors.ts';
+
+/**
+ * A registry as rights and swarms name it: lower-case `host`, or `host:port` where the port is not 443. An IPv6
+ * address keeps its brackets. Two spellings of one registry must not make two swarms, so only the parser casts.
+ */
+export type RegistryHost = string & { readonly __brand: 'RegistryHost' };
+
+/** A repository name (OCI distribution-spec § pulling manifests, `<name>`). */
+export type Repository = string & { readonly __brand: 'Repository' };
+
+/** What a right is about: this blob, in this repository, of this registry. A digest alone never authorizes. */
+export interface BlobRef {
+  readonly registry: RegistryHost;
+  readonly repository: Repository;
+  readonly digest: Digest;
+}
+
+const HOST_LABEL = /^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$/;
+// OCI distribution-spec: [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*
+const PATH_COMPONENT = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$/;
+/** Longest repository name, in characters: many registries hold host and name together to 255. */
+const MAX_REPOSITORY_LENGTH = 255;
+/** Longest DNS name, in characters (RFC 1035 §2.3.4). */
+const MAX_HOST_LENGTH = 253;
+
+/** Splits `host:port`, `[ipv6]:port` or a bare host; `undefined` if it is none of these. Does not change case. */
+export function splitHostPort(text: string): { host: string; port: number | undefined } | undefined {
+  const match = /^(?<host>\[[0-9A-Fa-f:.]{2,45}\]|[^:[\]/\\@?#\s]{1,253})(?::(?<port>[0-9]{1,5}))?$/.exec(text);
+  const groups = match?.groups;
+  if (groups?.['host'] === undefined) return undefined;
+  const port = groups['port'] === undefined ? undefined : Number(groups['port']);
+  if (port !== undefined && (port < 1 || port > 65_535)) return undefined;
+  return { host: groups['host'], port };
+}
+
+/** Parses and normalizes a registry; throws `REGISTRY_INVALID`. */
+export function parseRegistryHost(text: string): RegistryHost {
+  const split = splitHostPort(text.toLowerCase());
+  if (split === undefined || !isHost(split.host)) {
+    throw new AppError('REGISTRY_INVALID', {
+      advice: 'write it as in an image name, for example registry.example:5000',
+    });
+  }
+  return (split.port === undefined || split.port === 443 ? split.host : `${split.host}:${split.port}`) as RegistryHost;
+}
+
+/** Host (IPv6 without brackets) and port to dial for a registry; HTTPS, so 443 where none is written. */
+export function registryEndpoint(registry: RegistryHost): { hostname: string; port: number } {
+  const split = splitHostPort(registry);
+  if (split === undefined) throw new AppError('REGISTRY_INVALID');
+  return { hostname: split.host.replace(/^\[|\]$/g, ''), port: split.port ?? 443 };
+}
+
+/** Parses a repository name; throws `REPOSITORY_INVALID`. */
+export function parseRepository(text: string): Repository {
+  const isValid = text.length <= MAX_REPOSITORY_LENGTH && text.split('/').every((part) => PATH_COMPONENT.test(part));
+  if (!isValid) throw new AppError('REPOSITORY_INVALID', { length: text.length });
+  return text as Repository;
+}
+
+function isHost(host: string): boolean {
+  if (host.startsWith('[')) return isIPv6(host.slice(1, -1));
+  return host.length <= MAX_HOST_LENGTH && host.split('.').every((label) => HOST_LABEL.test(label));
+}

@@ -1,0 +1,51 @@
+/** Every event that Sealift logs, one snake_case name each. Ids are fields of the line, never part of the name. */
+export const LOG_EVENTS = [
+  // cli
+  'started',
+  'stopping',
+  'stopped',
+  'fatal',
+  // node identity
+  'enrolled',
+  'enrolment_failed',
+  'certificate_renewed',
+  'certificate_renewal_failed',
+  // tracker
+  'request_failed',
+  'certificate_issued',
+  'join_granted',
+  'join_denied',
+  'announce_refused',
+  'node_denied',
+  'audit_failed',
+  // seeder
+  'ingest_started',
+  'ingest_finished',
+  'ingest_failed',
+  'blob_withdrawn',
+  // peer
+  'peer_connected',
+  'peer_refused',
+  'peer_closed',
+  'peer_banned',
+  'piece_rejected',
+  'announce_failed',
+  'swarm_joined',
+  'swarm_left',
+  'swarm_stalled',
+  // store
+  'store_opened',
+  'store_blob_dropped',
+  'store_blob_evicted',
+  'store_write_failed',
+  // proxy
+  'trust_written',
+  'trust_removed',
+  'connect_refused',
+  'blob_served',
+  'blob_fallback',
+  'pass_through_failed',
+] as const;
+
+/** A name of {@link LOG_EVENTS}. */
+export type LogEvent = (typeof LOG_EVENTS)[number];
