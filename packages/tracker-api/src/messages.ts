@@ -1,0 +1,167 @@
+import { type Static, Type } from 'typebox';
+
+// Limits of every body. Each is the largest honest value with room to spare; fastify refuses longer bodies before parsing.
+/** Longest PEM of a P-256 signing request, in characters; an honest one has about 500. */
+export const MAX_CSR_LENGTH = 4096;
+/** Longest Authorization header that we pass on, in characters: large JWTs with x5c chains are about 6,000. */
+export const MAX_AUTHORIZATION_LENGTH = 16_384;
+/** Longest grant, in characters. */
+export const MAX_GRANT_LENGTH = 4096;
+/** Grants refreshed in one call. */
+export const MAX_GRANTS_PER_REFRESH = 256;
+
+const closed = { additionalProperties: false } as const;
+const Csr = Type.String({
+  minLength: 1,
+  maxLength: MAX_CSR_LENGTH,
+  description: 'PKCS #10 in PEM; only its public key is used',
+});
+const NodeName = Type.String({
+  minLength: 1,
+  maxLength: 63,
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$',
+  description: 'What people call this host; never an identity',
+});
+const Grant = Type.String({ minLength: 1, maxLength: MAX_GRANT_LENGTH });
+const Jwk = Type.Object({
+  kid: Type.String({ description: 'RFC 7638 thumbprint' }),
+  kty: Type.Literal('EC'),
+  crv: Type.Literal('P-256'),
+  x: Type.String(),
+  y: Type.String(),
+});
+
+/** A public key as the tracker publishes it. */
+export type PublicJwk = Static<typeof Jwk>;
+
+/** What is public about a cluster: everything a node needs to judge its peers, nothing secret. */
+export const ClusterInfo = Type.Object(
+  {
+    clusterId: Type.String(),
+    trustAnchors: Type.String({ description: 'The swarm CA certificates in PEM; two during a rotation' }),
+    grantKeys: Type.Array(Jwk, { description: 'Keys that sign grants' }),
+    contentKeys: Type.Array(Jwk, { description: 'Keys that sign piece hashes' }),
+  },
+  closed,
+);
+export type ClusterInfo = Static<typeof ClusterInfo>;
+
+/** `POST /v1/enrol`: a certificate for a join token. */
+export const EnrolRequest = Type.Object(
+  { csr: Csr, joinToken: Type.String({ minLength: 1, maxLength: 256 }), name: Type.Optional(NodeName) },
+  closed,
+);
+export type EnrolRequest = Static<typeof EnrolRequest>;
+
+/** `POST /v1/renew`: a certificate for a new key, over a connection that shows the present certificate. */
+export const RenewRequest = Type.Object({ csr: Csr }, closed);
+export type RenewRequest = Static<typeof RenewRequest>;
+
+/** Answer to enrolment and renewal. */
+export const EnrolAnswer = Type.Object(
+  {
+    nodeId: Type.String(),
+    certificate: Type.String({ description: 'The leaf in PEM' }),
+    notAfter: Type.Integer({ description: 'End of the certificate, in ms since the epoch' }),
+    cluster: ClusterInfo,
+  },
+  closed,
+);
+export type EnrolAnswer = Static<typeof EnrolAnswer>;
+
+/** `POST /v1/join`: asks for the right to one blob. */
+export const JoinRequest = Type.Object(
+  {
+    registry: Type.String({ maxLength: 300 }),
+    repository: Type.String({ maxLength: 255 }),
+    digest: Type.String({ maxLength: 71 }),
+    authorization: Type.Optional(
+      Type.String({
+        maxLength: MAX_AUTHORIZATION_LENGTH,
+        description: "The runtime's own header for the registry; never logged",
+      }),
+    ),
+    intent: Type.Union([Type.Literal('pull'), Type.Literal('check')], {
+      description: '`check` asks for right and size only, and never makes the seeder read',
+    }),
+    csr: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: MAX_CSR_LENGTH,
+        description: 'Only without a client certificate: enrols by the registry credentials that this very call proves',
+      }),
+    ),
+    name: Type.Optional(NodeName),
+  },
+  closed,
+);
+export type JoinRequest = Static<typeof JoinRequest>;
+
+/** What a seeder offers for a blob. `batches` are signed hash batches (docs/protocol.md), base64, in order. */
+const SwarmOffer = Type.Object({
+  kind: Type.Literal('swarm'),
+  size: Type.Integer(),
+  pieceLength: Type.Integer(),
+  batches: Type.Array(Type.String()),
+});
+const InlineOffer = Type.Object({
+  kind: Type.Literal('inline'),
+  bytes: Type.String({ description: 'The whole blob, base64' }),
+});
+/** The right is proven but nobody reads the blob for peers now, so the caller reads from the registry itself. */
+const NoOffer = Type.Object({ kind: Type.Literal('none'), size: Type.Optional(Type.Integer()), reason: Type.String() });
+
+/** Answer to a join. `denied` is not an error: the request passes through to the registry's own refusal. */
+export const JoinAnswer = Type.Union([
+  Type.Object(
+    {
+      verdict: Type.Literal('granted'),
+      swarmId: Type.String(),
+      grant: Grant,
+      grantExpiresAt: Type.Integer({ description: 'ms since the epoch' }),
+      offer: Type.Union([SwarmOffer, InlineOffer, NoOffer]),
+      enrolment: Type.Optional(EnrolAnswer),
+    },
+    closed,
+  ),
+  Type.Object({ verdict: Type.Literal('denied'), reason: Type.String() }, closed),
+  Type.Object({ verdict: Type.Literal('unavailable'), reason: Type.String() }, closed),
+]);
+export type JoinAnswer = Static<typeof JoinAnswer>;
+
+/** `POST /v1/grants`: new grants for old ones of the same node, before they end or after a certificate renewal. */
+export const RefreshRequest = Type.Object(
+  { grants: Type.Array(Grant, { minItems: 1, maxItems: MAX_GRANTS_PER_REFRESH }) },
+  closed,
+);
+export type RefreshRequest = Static<typeof RefreshRequest>;
+
+/** One entry for each grant of the request, in its order; `grant` is absent where it is not renewed. */
+export const RefreshAnswer = Type.Object(
+  {
+    grants: Type.Array(
+      Type.Object({
+        swarmId: Type.Optional(Type.String()),
+        grant: Type.Optional(Grant),
+        expiresAt: Type.Optional(Type.Integer()),
+      }),
+    ),
+  },
+  closed,
+);
+export type RefreshAnswer = Static<typeof RefreshAnswer>;
+
+/** `POST /v1/reports`: a peer that sent a piece which fails its signed hash. */
+export const ReportRequest = Type.Object(
+  {
+    swarmId: Type.String({ maxLength: 40 }),
+    nodeId: Type.String({ maxLength: 63 }),
+    kind: Type.Literal('corrupt-piece'),
+  },
+  closed,
+);
+export type ReportRequest = Static<typeof ReportRequest>;
+
+/** The body of every refusal outside /announce. */
+export const ErrorBody = Type.Object({ code: Type.String(), message: Type.String() }, closed);
+export type ErrorBody = Static<typeof ErrorBody>;
