@@ -1,0 +1,223 @@
+import { type Agent as UndiciAgent, Agent } from 'undici';
+import { AppError, type Clock, isAppError, type Logger, parseClusterId } from '@sealift/core';
+import {
+  createSigningRequest,
+  fetchTrustAnchor,
+  identityOfCertificate,
+  trackerConnectOptions,
+} from '@sealift/pki';
+import { type EnrolAnswer, TrackerClient } from '@sealift/tracker-api';
+import { X509Certificate } from 'node:crypto';
+import type { IdentitySource, NodeCredentials } from './ports.ts';
+
+/** First pause after a failed enrolment or renewal, in ms; doubles up to {@link MAX_RETRY_MS}. */
+const MIN_RETRY_MS = 1_000;
+/** Longest pause between attempts, in ms: a tracker that comes back finds its nodes within half a minute. */
+const MAX_RETRY_MS = 30_000;
+/** Share of a certificate's life after which it is renewed, and how much chance spreads the nodes around it. */
+const RENEW_AT = 2 / 3;
+const RENEW_JITTER = 0.05;
+/** Longest wait for the tracker's TLS handshake, in ms: it is in the same cluster. */
+const CONNECT_TIMEOUT_MS = 3_000;
+/** Longest wait for one enrolment or renewal, in ms. */
+const CALL_TIMEOUT_MS = 15_000;
+
+/** How a node finds and trusts its tracker, and what it may enrol with. */
+export interface NodeIdentityOptions {
+  /** `https://host:port` of the tracker. */
+  readonly origin: string;
+  /** Either the fingerprint of the swarm CA or its certificate. */
+  readonly trust: { readonly fingerprint: string } | { readonly trustAnchors: string };
+  /** Reads the join token; absent where the node enrols by the registry credentials of its first pull. */
+  readonly readJoinToken?: () => Promise<string>;
+  /** What people call this host. */
+  readonly name?: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random?: () => number;
+}
+
+/**
+ * The life of a node's identity: finds the trust anchor, enrols, renews with a fresh key at two thirds of each
+ * certificate's life, and enrols again if that failed for too long. Keys live in memory only, so a restarted process is
+ * a new node. The proxy works before and without it; there is just nobody to share with.
+ */
+export class NodeIdentity {
+  readonly #options: NodeIdentityOptions;
+  readonly #random: () => number;
+  readonly #listeners = new Set<() => void>();
+  readonly #stopped = new AbortController();
+  #trustAnchors: string | undefined;
+  #credentials: NodeCredentials | undefined;
+  #agent: UndiciAgent | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #work: Promise<void> | undefined;
+
+  /** The tracker, spoken to with the present certificate. */
+  readonly client: TrackerClient;
+
+  constructor(options: NodeIdentityOptions) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+    if ('trustAnchors' in options.trust) this.#trustAnchors = options.trust.trustAnchors;
+    this.client = new TrackerClient({ origin: options.origin, dispatcher: () => this.dispatcher() });
+  }
+
+  /** The present credentials; `undefined` before enrolment and after the certificate's end. */
+  get credentials(): NodeCredentials | undefined {
+    const credentials = this.#credentials;
+    return credentials !== undefined && credentials.identity.notAfter > this.#options.clock.now() ? credentials : undefined;
+  }
+
+  /** Whether this node enrols by the registry credentials of a pull rather than by a join token. */
+  get enrolsByRegistry(): boolean {
+    return this.#options.readJoinToken === undefined;
+  }
+
+  /** The same as a port for the engine, which is only built once there are credentials. */
+  get source(): IdentitySource {
+    return {
+      current: () => {
+        if (this.#credentials === undefined) throw new AppError('CERT_REQUIRED', { reason: 'the node is not enrolled yet' });
+        return this.#credentials;
+      },
+      onChange: (listener) => this.onChange(listener),
+    };
+  }
+
+  /** Calls `listener` at enrolment and at each renewal; returns how to stop that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Begins to enrol and goes on in the background: a tracker that is away must not keep the proxy from its work. */
+  async start(): Promise<void> {
+    if (this.#stopped.signal.aborted || this.#work !== undefined || this.#timer !== undefined) return;
+    this.#schedule(0);
+  }
+
+  /** Ends all timers and connections. Safe to call twice. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    clearTimeout(this.#timer);
+    await this.#work;
+    await this.#agent?.destroy();
+    this.#agent = undefined;
+  }
+
+  /** The connection pool to the tracker; throws `TRACKER_UNAVAILABLE` while its trust anchor is not known. */
+  dispatcher(): UndiciAgent {
+    if (this.#agent === undefined) {
+      if (this.#trustAnchors === undefined) {
+        throw new AppError('TRACKER_UNAVAILABLE', { reason: 'its certificate authority is not known yet' });
+      }
+      this.#agent = this.#newAgent(this.#trustAnchors);
+    }
+    return this.#agent;
+  }
+
+  /** Takes over an enrolment that came with a join answer. `privateKeyPem` is the key of the request's CSR. */
+  adopt(answer: EnrolAnswer, privateKeyPem: string): void {
+    const identity = identityOfCertificate(new X509Certificate(answer.certificate));
+    const clusterId = parseClusterId(answer.cluster.clusterId);
+    if (identity.clusterId !== clusterId || identity.id !== answer.nodeId || identity.role !== 'node') {
+      throw new AppError('CERTIFICATE_REJECTED', { reason: 'the tracker issued a certificate for somebody else' });
+    }
+    const isRenewal = this.#credentials?.identity.id === identity.id;
+    const trustAnchors = answer.cluster.trustAnchors;
+    this.#trustAnchors = trustAnchors;
+    this.#credentials = Object.freeze({
+      identity,
+      tls: { trustAnchors, certificatePem: answer.certificate, privateKeyPem },
+      cluster: answer.cluster,
+    });
+    const previous = this.#agent;
+    this.#agent = this.#newAgent(trustAnchors);
+    // Calls under way finish on the old pool; `close` waits for them, and nobody waits for it.
+    previous?.close().catch(() => previous.destroy());
+    this.#failures = 0;
+    this.#options.log.info(isRenewal ? 'certificate_renewed' : 'enrolled', { nodeId: identity.id, notAfter: identity.notAfter });
+    this.#scheduleRenewal();
+    for (const listener of this.#listeners) listener();
+  }
+
+  #newAgent(trustAnchors: string): UndiciAgent {
+    const tls = this.#credentials?.tls;
+    const clusterId = this.#credentials?.identity.clusterId;
+    return new Agent({
+      connect: {
+        ...trackerConnectOptions({
+          trustAnchors,
+          ...(clusterId === undefined ? {} : { clusterId }),
+          ...(tls === undefined ? {} : { client: tls }),
+        }),
+        timeout: CONNECT_TIMEOUT_MS,
+      },
+      connections: 8,
+      pipelining: 1,
+    });
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#stopped.signal.aborted) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#work = this.#attempt().finally(() => {
+        this.#work = undefined;
+      });
+    }, delayMs);
+    this.#timer.unref();
+  }
+
+  #scheduleRenewal(): void {
+    const credentials = this.#credentials;
+    if (credentials === undefined) return;
+    const { notAfter } = credentials.identity;
+    const lifeMs = notAfter - this.#options.clock.now();
+    this.#schedule(Math.max(0, lifeMs * (RENEW_AT + RENEW_JITTER * (2 * this.#random() - 1))));
+  }
+
+  async #attempt(): Promise<void> {
+    const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
+    const isRenewal = this.credentials !== undefined;
+    try {
+      if (this.#trustAnchors === undefined) await this.#findTrustAnchor(signal);
+      if (isRenewal) await this.#renew(signal);
+      else if (!this.enrolsByRegistry) await this.#enrol(signal);
+    } catch (error) {
+      if (this.#stopped.signal.aborted) return;
+      this.#failures += 1;
+      this.#options.log.warn(isRenewal ? 'certificate_renewal_failed' : 'enrolment_failed', { error, attempt: this.#failures });
+      const pauseMs = Math.min(MAX_RETRY_MS, MIN_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10));
+      this.#schedule(pauseMs * (0.75 + 0.5 * this.#random()));
+    }
+  }
+
+  async #findTrustAnchor(signal: AbortSignal): Promise<void> {
+    const { trust, origin } = this.#options;
+    if ('fingerprint' in trust) this.#trustAnchors = await fetchTrustAnchor({ origin, fingerprint: trust.fingerprint }, { signal });
+  }
+
+  async #enrol(signal: AbortSignal): Promise<void> {
+    const { readJoinToken, name } = this.#options;
+    if (readJoinToken === undefined) return;
+    const joinToken = (await readJoinToken()).trim();
+    const { csrPem, privateKeyPem } = await createSigningRequest();
+    const answer = await this.client.enrol({ csr: csrPem, joinToken, ...(name === undefined ? {} : { name }) }, { signal });
+    this.adopt(answer, privateKeyPem);
+  }
+
+  async #renew(signal: AbortSignal): Promise<void> {
+    const { csrPem, privateKeyPem } = await createSigningRequest();
+    try {
+      this.adopt(await this.client.renew({ csr: csrPem }, { signal }), privateKeyPem);
+    } catch (error) {
+      // A denied node stays out; anything else may pass, and the certificate still runs.
+      if (isAppError(error, 'TRACKER_REFUSED') && error.details['code'] === 'NODE_DENIED') this.#credentials = undefined;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import type { SwarmId } from '@sealift/core';
+import type { Identity, TlsMaterial } from '@sealift/pki';
+import type { ClusterInfo } from '@sealift/tracker-api';
+
+/** Who this process is in its cluster, and what it needs to judge others. Replaced as a whole at each renewal. */
+export interface NodeCredentials {
+  readonly identity: Identity;
+  readonly tls: TlsMaterial;
+  readonly cluster: ClusterInfo;
+}
+
+/** The present credentials and word of each change. */
+export interface IdentitySource {
+  current(): NodeCredentials;
+  /** Calls `listener` after each renewal; returns how to stop that. */
+  onChange(listener: () => void): () => void;
+}
+
+/** The grants that this process holds. */
+export interface GrantSource {
+  /** The present grant for a swarm, or `undefined` where there is none that still runs. */
+  grantFor(swarmId: SwarmId): string | undefined;
+  /** Calls `listener` when the grant of a swarm is replaced or lost; returns how to stop that. */
+  onChange(listener: (swarmId: SwarmId) => void): () => void;
+}
