@@ -35,8 +35,14 @@ export class Bitfield {
     return this.#count === this.length;
   }
 
+  /** Whether `index` is in the set; `false` for what is no index of it. */
   has(index: number): boolean {
-    return index >= 0 && index < this.length && ((this.#bytes[index >> 3] ?? 0) & (0x80 >> (index & 7))) !== 0;
+    return (
+      Number.isInteger(index) &&
+      index >= 0 &&
+      index < this.length &&
+      ((this.#bytes[index >> 3] ?? 0) & (0x80 >> (index & 7))) !== 0
+    );
   }
 
   /** Adds `index`; `false` if it was in the set already. */
@@ -61,7 +67,7 @@ export class Bitfield {
 
   /** The first index at or after `from` that is not in the set; `length` if there is none. */
   firstMissing(from = 0): number {
-    let index = from;
+    let index = Math.max(0, from);
     while (index < this.length) {
       if ((index & 7) === 0 && this.#bytes[index >> 3] === 0xff) index += 8;
       else if (this.has(index)) index += 1;

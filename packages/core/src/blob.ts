@@ -1,10 +1,10 @@
-import { isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import type { Digest } from './digest.ts';
 import { AppError } from './errors.ts';
 
 /**
- * A registry as rights and swarms name it: lower-case `host`, or `host:port` where the port is not 443. An IPv6
- * address keeps its brackets. Two spellings of one registry must not make two swarms, so only the parser casts.
+ * A registry as rights and swarms name it: lower-case `host`, or `host:port` where the port is not 443. An IP address is
+ * in canonical form, an IPv6 one in brackets. Two spellings of one registry must not make two swarms, so only the parser casts.
  */
 export type RegistryHost = string & { readonly __brand: 'RegistryHost' };
 
@@ -19,6 +19,8 @@ export interface BlobRef {
 }
 
 const HOST_LABEL = /^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$/;
+const PRINTABLE_ASCII = /^[\x21-\x7e]+$/;
+const NUMBER_LABEL = /^(?:[0-9]+|0x[0-9a-f]*)$/;
 // OCI distribution-spec: [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*
 const PATH_COMPONENT = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$/;
 /** Longest repository name, in characters: many registries hold host and name together to 255. */
@@ -38,13 +40,14 @@ export function splitHostPort(text: string): { host: string; port: number | unde
 
 /** Parses and normalizes a registry; throws `REGISTRY_INVALID`. */
 export function parseRegistryHost(text: string): RegistryHost {
-  const split = splitHostPort(text.toLowerCase());
-  if (split === undefined || !isHost(split.host)) {
+  const split = splitHostPort(text);
+  const host = split === undefined ? undefined : normalizeHost(split.host);
+  if (split === undefined || host === undefined) {
     throw new AppError('REGISTRY_INVALID', {
       advice: 'write it as in an image name, for example registry.example:5000',
     });
   }
-  return (split.port === undefined || split.port === 443 ? split.host : `${split.host}:${split.port}`) as RegistryHost;
+  return (split.port === undefined || split.port === 443 ? host : `${host}:${split.port}`) as RegistryHost;
 }
 
 /** Host (IPv6 without brackets) and port to dial for a registry; HTTPS, so 443 where none is written. */
@@ -61,7 +64,17 @@ export function parseRepository(text: string): Repository {
   return text as Repository;
 }
 
-function isHost(host: string): boolean {
-  if (host.startsWith('[')) return isIPv6(host.slice(1, -1));
-  return host.length <= MAX_HOST_LENGTH && host.split('.').every((label) => HOST_LABEL.test(label));
+/** One spelling for each host; `undefined` if it is none. */
+function normalizeHost(text: string): string | undefined {
+  // Before lower-casing, which maps a few letters outside ASCII into it (U+212A, the kelvin sign, becomes `k`).
+  if (!PRINTABLE_ASCII.test(text)) return undefined;
+  const host = text.toLowerCase();
+  if (host.startsWith('[')) {
+    // The URL parser compresses zeros and writes embedded IPv4 in hex, so that one address has one spelling.
+    return isIPv6(host.slice(1, -1)) ? new URL(`https://${host}`).hostname : undefined;
+  }
+  const labels = host.split('.');
+  if (host.length > MAX_HOST_LENGTH || !labels.every((label) => HOST_LABEL.test(label))) return undefined;
+  // URL parsers read `127.1` and `0x7f000001` as IPv4 addresses (WHATWG URL §3.5): only the plain form is one here.
+  return NUMBER_LABEL.test(labels.at(-1) ?? '') && !isIPv4(host) ? undefined : host;
 }

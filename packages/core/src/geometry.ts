@@ -43,12 +43,15 @@ export function pieceLengthFor(size: number): number {
   return MAX_PIECE_LENGTH;
 }
 
-/** Bytes of piece `index`; the last one may be short. */
+/** Bytes of piece `index`; the last one may be short. Throws `GEOMETRY_INVALID` if there is no such piece. */
 export function pieceSize({ size, pieceLength, pieceCount }: PieceGeometry, index: number): number {
+  if (!Number.isInteger(index) || index < 0 || index >= pieceCount) {
+    throw new AppError('GEOMETRY_INVALID', { reason: 'piece index out of range', index, pieceCount });
+  }
   return index === pieceCount - 1 ? size - index * pieceLength : pieceLength;
 }
 
-/** Number of blocks in piece `index`. */
+/** Number of blocks in piece `index`. Throws `GEOMETRY_INVALID` if there is no such piece. */
 export function blockCount(geometry: PieceGeometry, index: number): number {
   return Math.ceil(pieceSize(geometry, index) / BLOCK_LENGTH);
 }
