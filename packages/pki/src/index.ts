@@ -1,1 +1,20 @@
-export {};
+/**
+ * Keys, certificates and TLS settings. There are two CAs here, and they never meet: the swarm CA (one per cluster, in the
+ * tracker, certifies nodes and seeders) and the intercept CA (one per node, in memory, good for the configured registries
+ * only).
+ */
+export { CheckedCsr, type CsrRule, checkCsr } from './csr-policy.ts';
+export { type ExpectedIdentity, type Identity, identityOfCertificate, identityOfSocket } from './identity.ts';
+export { InterceptCa } from './intercept-ca.ts';
+export { peerClientContext, peerConnectOptions, peerServerOptions } from './peer-tls.ts';
+export { decryptPrivateKey, encryptPrivateKey } from './private-key-encryption.ts';
+export type { CertificateProfile } from './profile.ts';
+export { readSecretFile, writeSecretFile } from './secret-file.ts';
+export { createSigningRequest } from './signing-request.ts';
+export { formatIdentityUri, type Role } from './spiffe.ts';
+export { type IssuedCertificate, SwarmCa } from './swarm-ca.ts';
+export type { TlsMaterial } from './tls-material.ts';
+export { parseTrackerAddress, type TrackerAddress } from './tracker-address.ts';
+export { type TrackerConnectOptions, trackerConnectOptions, trackerServerOptions } from './tracker-tls.ts';
+export { fetchTrustAnchor } from './trust-anchor.ts';
+export { x509 } from './x509.ts';

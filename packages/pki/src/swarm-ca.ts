@@ -1,0 +1,135 @@
+import { createPrivateKey, type webcrypto, X509Certificate } from 'node:crypto';
+import { AppError, type Clock, type ClusterId, systemClock } from '@sealift/core';
+import {
+  certificatePem,
+  fingerprintOf,
+  type Issuer,
+  selfSignCa,
+  signLeaf,
+  thumbprintOf,
+  validityFrom,
+} from './certificate.ts';
+import type { CheckedCsr } from './csr-policy.ts';
+import { exportPrivateKeyPem, importSigningKey, newKeyPair } from './keys.ts';
+import { clusterNameConstraints } from './name-constraints.ts';
+import { type CertificateProfile, extendedKeyUsagesOf, namesOf } from './profile.ts';
+import { formatClusterUri, parseClusterUri } from './spiffe.ts';
+import { soleUriName } from './subject-names.ts';
+import { x509 } from './x509.ts';
+
+/** Life of a swarm CA, in ms: ten years. It is replaced by rotation, not by running out. */
+const CA_TTL_MS = 10 * 365 * 86_400_000;
+
+/** A leaf of the swarm CA. Times in ms since the epoch. */
+export interface IssuedCertificate {
+  readonly certificatePem: string;
+  /** Hex. */
+  readonly serial: string;
+  /** base64url SHA-256 of the DER, as in a grant's `cnf` (RFC 8705 §3.1). */
+  readonly x5tS256: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** The CA of one cluster. It issues leaves for nodes, seeders and trackers of that cluster, and nothing else. */
+export class SwarmCa {
+  readonly clusterId: ClusterId;
+  readonly certificatePem: string;
+  /** `sha256:<hex>` of the DER: what a join token carries. */
+  readonly fingerprint: string;
+  readonly #issuer: Issuer;
+  readonly #clock: Clock;
+
+  private constructor(clusterId: ClusterId, issuer: Issuer, clock: Clock) {
+    this.clusterId = clusterId;
+    this.certificatePem = certificatePem(issuer.certificate);
+    this.fingerprint = fingerprintOf(issuer.certificate.rawData);
+    this.#issuer = issuer;
+    this.#clock = clock;
+  }
+
+  /** A new CA with a new key, held to URIs of this cluster by a name constraint. */
+  static async create({ clusterId, clock = systemClock }: { clusterId: ClusterId; clock?: Clock }): Promise<SwarmCa> {
+    const keys = await newKeyPair({ isExtractable: true });
+    const certificate = await selfSignCa({
+      keys,
+      commonName: `Sealift swarm CA ${clusterId}`,
+      validity: validityFrom(clock.now(), CA_TTL_MS),
+      extensions: [
+        new x509.SubjectAlternativeNameExtension([{ type: 'url', value: formatClusterUri(clusterId) }]),
+        clusterNameConstraints(clusterId),
+      ],
+    });
+    return new SwarmCa(clusterId, { certificate, privateKey: keys.privateKey }, clock);
+  }
+
+  /** The CA that {@link create} made. Throws `CERTIFICATE_REJECTED` if certificate and key are not one whole, live CA. */
+  static async load({
+    certificatePem: pem,
+    privateKeyPem,
+    clock = systemClock,
+  }: {
+    certificatePem: string;
+    privateKeyPem: string;
+    clock?: Clock;
+  }): Promise<SwarmCa> {
+    const { certificate, clusterId } = readCaCertificate(pem, privateKeyPem);
+    if (certificate.validToDate.getTime() <= clock.now()) refuse('the CA has expired');
+    const privateKey = await importKey(privateKeyPem);
+    return new SwarmCa(clusterId, { certificate: new x509.X509Certificate(certificate.raw), privateKey }, clock);
+  }
+
+  /** PKCS #8 PEM of the CA's key. The caller keeps it 0600. */
+  async exportPrivateKey(): Promise<string> {
+    return exportPrivateKeyPem(this.#issuer.privateKey);
+  }
+
+  /**
+   * Certifies the key of `csr`, once, as `profile` says. Starts 60 s ago and never outlives the CA. Throws
+   * `CERTIFICATE_REJECTED` for a profile that must not be signed or an expired CA, `CSR_REJECTED` for a used `csr`.
+   */
+  async issue(profile: CertificateProfile, csr: CheckedCsr): Promise<IssuedCertificate> {
+    const now = this.#clock.now();
+    const names = namesOf(this.clusterId, profile);
+    const validity = validityFrom(now, profile.ttlMs, this.#issuer.certificate);
+    if (this.#issuer.certificate.notAfter.getTime() <= now) refuse('the CA has expired');
+    const certificate = await signLeaf({
+      issuer: this.#issuer,
+      publicKey: csr.takePublicKey(),
+      commonName: profile.id,
+      validity,
+      extendedKeyUsages: extendedKeyUsagesOf(profile.role),
+      names,
+    });
+    return {
+      certificatePem: certificatePem(certificate),
+      serial: certificate.serialNumber,
+      x5tS256: thumbprintOf(certificate.rawData),
+      ...validity,
+    };
+  }
+}
+
+function readCaCertificate(pem: string, keyPem: string): { certificate: X509Certificate; clusterId: ClusterId } {
+  try {
+    const certificate = new X509Certificate(pem);
+    const clusterId = parseClusterUri(soleUriName(certificate) ?? '') ?? refuse('it names no cluster');
+    if (!certificate.ca || !certificate.verify(certificate.publicKey)) refuse('it is not a self-signed CA');
+    if (!certificate.checkPrivateKey(createPrivateKey(keyPem))) refuse('the key is not its key');
+    return { certificate, clusterId };
+  } catch (cause) {
+    return refuse('not a swarm CA with its key', cause);
+  }
+}
+
+async function importKey(pem: string): Promise<webcrypto.CryptoKey> {
+  try {
+    return await importSigningKey(pem);
+  } catch (cause) {
+    return refuse('the CA key is not a P-256 key', cause);
+  }
+}
+
+function refuse(reason: string, cause?: unknown): never {
+  throw new AppError('CERTIFICATE_REJECTED', { reason }, { cause });
+}

@@ -1,0 +1,66 @@
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
+import { AppError, isAppError } from '@sealift/core';
+import { fingerprintOf } from './certificate.ts';
+
+/** Longest wait for the tracker's certificates, in ms. */
+const FETCH_TIMEOUT_MS = 10_000;
+/** Certificates looked at; ours sends a leaf and at most two CAs. */
+const MAX_CHAIN_LENGTH = 4;
+
+/**
+ * The swarm CA certificate, in PEM, that the tracker at `origin` shows, if it is the one with `fingerprint`. Sends nothing:
+ * reads the chain and closes. Throws `TRUST_ANCHOR_MISMATCH` if the tracker shows another, `TRACKER_UNAVAILABLE` if
+ * it shows none in time (`timeoutMs`, 10 s by default) or `signal` ends the wait.
+ */
+export async function fetchTrustAnchor(
+  { origin, fingerprint }: { origin: string; fingerprint: string },
+  { signal, timeoutMs = FETCH_TIMEOUT_MS }: { signal: AbortSignal; timeoutMs?: number },
+): Promise<string> {
+  const url = new URL(origin);
+  const socket = connect({
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? 443 : Number(url.port),
+    minVersion: 'TLSv1.3',
+    // Nothing to verify against yet: the fingerprint is the check, and no byte of ours goes over this connection.
+    rejectUnauthorized: false,
+  });
+  // For errors that come after we are done with the socket.
+  socket.on('error', () => {});
+  try {
+    await once(socket, 'secureConnect', { signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) });
+    return pickAnchor(chainOf(socket), fingerprint);
+  } catch (cause) {
+    throw isAppError(cause) ? cause : unavailable(origin, cause);
+  } finally {
+    socket.destroy();
+  }
+}
+
+function pickAnchor([leaf, ...issuers]: readonly X509Certificate[], fingerprint: string): string {
+  const anchor = issuers.find(({ raw }) => fingerprintOf(raw) === fingerprint);
+  if (leaf === undefined || anchor === undefined) {
+    throw new AppError('TRUST_ANCHOR_MISMATCH', {
+      advice: 'take a fresh join token from the tracker; if that does not help, something stands in between',
+    });
+  }
+  if (!anchor.ca || !leaf.checkIssued(anchor) || !leaf.verify(anchor.publicKey)) {
+    throw new AppError('TRUST_ANCHOR_MISMATCH', { reason: 'its own certificate is not of that CA' });
+  }
+  return anchor.toString();
+}
+
+function unavailable(origin: string, cause: unknown): AppError {
+  return new AppError('TRACKER_UNAVAILABLE', { reason: 'it shows no certificate', origin }, { cause });
+}
+
+function chainOf(socket: TLSSocket): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+  // A self-signed certificate is its own issuer in this list, so the bound also ends a circle.
+  for (; next?.raw !== undefined && chain.length < MAX_CHAIN_LENGTH; next = next.issuerCertificate) {
+    chain.push(new X509Certificate(next.raw));
+  }
+  return chain;
+}
