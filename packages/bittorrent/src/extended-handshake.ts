@@ -1,0 +1,119 @@
+import { AppError } from '@sealift/core';
+import { type BencodeInput, type BencodeValue, decodeBencode, encodeBencode } from './bencode.ts';
+
+/** Our own ids of extended messages (BEP 10). What we send to a peer carries the ids of *its* extended handshake. */
+export const EXTENSION = { handshake: 0, hashes: 1, progress: 2 } as const;
+
+/** Names of our extended messages, as they stand in `m` (BEP 10). */
+export const EXTENSION_NAME = { hashes: 'sl_hashes', progress: 'sl_progress' } as const;
+
+/** The `messages` of every extended handshake that Sealift sends. */
+export const OWN_EXTENSION_MESSAGES: ReadonlyMap<string, number> = new Map([
+  [EXTENSION_NAME.hashes, EXTENSION.hashes],
+  [EXTENSION_NAME.progress, EXTENSION.progress],
+]);
+
+/** Longest extended handshake, in bytes: the longest grant, and as much again for what other clients announce. */
+export const MAX_EXTENDED_HANDSHAKE_LENGTH = 8192;
+/** Longest grant, in characters. An honest one has about 900. */
+export const MAX_GRANT_LENGTH = 4096;
+/** Longest client version, in bytes. */
+const MAX_VERSION_LENGTH = 128;
+/** Most requests that a peer may say it queues; beyond any window we would fill. */
+const MAX_REQUEST_QUEUE = 65_535;
+/** Most extended messages that a peer may name; clients in use name about a dozen. */
+const MAX_MESSAGES = 64;
+
+// A compact JWT (RFC 7515 §7.1). One class between fixed dots, so matching takes linear time.
+const COMPACT_JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+/** The extended handshake (BEP 10) with our grant. */
+export interface ExtendedHandshake {
+  /** Extended messages that the sender understands, and the ids it wants them under (1 to 255). */
+  readonly messages: ReadonlyMap<string, number>;
+  /** Client and version, as the sender calls itself. */
+  readonly version?: string;
+  /** Requests that the sender queues for us. */
+  readonly requestQueue?: number;
+  /** A compact JWT, not verified here. */
+  readonly grant?: string;
+}
+
+/** Encodes an extended handshake, without the extended message around it; throws `HANDSHAKE_INVALID` above a limit. */
+export function encodeExtendedHandshake(handshake: ExtendedHandshake): Buffer {
+  const entries = new Map<string, BencodeInput>([['m', handshake.messages]]);
+  if (handshake.version !== undefined) entries.set('v', handshake.version);
+  if (handshake.requestQueue !== undefined) entries.set('reqq', handshake.requestQueue);
+  if (handshake.grant !== undefined) entries.set('sl_grant', handshake.grant);
+  const bytes = encodeBencode(entries);
+  // What we would refuse from others we do not send.
+  decodeExtendedHandshake(bytes);
+  return bytes;
+}
+
+/**
+ * Decodes the payload of an extended handshake. Throws `HANDSHAKE_INVALID` for what breaks bencode, a limit or the type
+ * of a key that we know; unknown keys are ignored (BEP 10).
+ */
+export function decodeExtendedHandshake(bytes: Uint8Array): ExtendedHandshake {
+  const entries = decodeDictionary(bytes);
+  const version = readText(entries.get('v'), MAX_VERSION_LENGTH, 'v');
+  const requestQueue = readRequestQueue(entries.get('reqq'));
+  const grant = readGrant(entries.get('sl_grant'));
+  return {
+    messages: readMessages(entries.get('m')),
+    ...(version === undefined ? {} : { version }),
+    ...(requestQueue === undefined ? {} : { requestQueue }),
+    ...(grant === undefined ? {} : { grant }),
+  };
+}
+
+function decodeDictionary(bytes: Uint8Array): ReadonlyMap<string, BencodeValue> {
+  let value: BencodeValue;
+  try {
+    value = decodeBencode(bytes, { maxBytes: MAX_EXTENDED_HANDSHAKE_LENGTH });
+  } catch (cause) {
+    throw new AppError('HANDSHAKE_INVALID', { reason: 'extended handshake is not bencode' }, { cause });
+  }
+  if (!(value instanceof Map)) throw invalid('extended handshake is not a dictionary');
+  return value;
+}
+
+function readMessages(value: BencodeValue | undefined): ReadonlyMap<string, number> {
+  if (value === undefined) return new Map();
+  if (!(value instanceof Map) || value.size > MAX_MESSAGES) throw invalid('m is not a short dictionary');
+  const messages = new Map<string, number>();
+  const ids = new Set<number>();
+  for (const [name, id] of value as ReadonlyMap<string, BencodeValue>) {
+    if (typeof id !== 'number' || id < 0 || id > 255) throw invalid('id of an extended message out of range');
+    // BEP 10: id 0 takes an extension back.
+    if (id === 0) continue;
+    if (ids.has(id)) throw invalid('two extended messages under one id');
+    ids.add(id);
+    messages.set(name, id);
+  }
+  return messages;
+}
+
+function readRequestQueue(value: BencodeValue | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || value < 1 || value > MAX_REQUEST_QUEUE) throw invalid('reqq out of range');
+  return value;
+}
+
+function readGrant(value: BencodeValue | undefined): string | undefined {
+  const grant = readText(value, MAX_GRANT_LENGTH, 'sl_grant');
+  if (grant !== undefined && !COMPACT_JWT.test(grant)) throw invalid('sl_grant is not a compact JWT');
+  return grant;
+}
+
+function readText(value: BencodeValue | undefined, maxLength: number, key: string): string | undefined {
+  if (value === undefined) return undefined;
+  if (!(value instanceof Uint8Array)) throw invalid(`${key} is not a string`);
+  if (value.length > maxLength) throw invalid(`${key} is too long`);
+  return Buffer.from(value).toString('utf8');
+}
+
+function invalid(reason: string): AppError {
+  return new AppError('HANDSHAKE_INVALID', { reason });
+}

@@ -1,0 +1,135 @@
+import {
+  AppError,
+  type Digest,
+  digestBytes,
+  digestFromSha256,
+  type PieceGeometry,
+  parseSwarmId,
+  pieceGeometry,
+  type SwarmId,
+} from '@sealift/core';
+import { type ContentSigner, type ContentVerifier, KEY_ID_LENGTH, SIGNATURE_LENGTH } from './content-key.ts';
+import { MAX_PIECE_COUNT } from './message.ts';
+
+/** Bytes of one piece hash (SHA-256). */
+export const HASH_LENGTH = 32;
+/** Most hashes in one batch. With them a batch is 32 KiB, twice a block: long lists stay cheap, frames stay short. */
+export const MAX_BATCH_HASHES = 1024;
+
+/** Keeps a signature over a batch from meaning anything in another use of the key (docs/protocol.md, `sl_hashes`). */
+const SIGNATURE_CONTEXT = Buffer.from('sealift/hashes/1\0', 'latin1');
+
+const OFFSET = {
+  keyId: 64,
+  swarmId: 72,
+  sha256: 92,
+  size: 124,
+  pieceLength: 132,
+  firstIndex: 136,
+  count: 140,
+  flags: 144,
+  hashes: 145,
+} as const;
+const FLAG_COMPLETE = 1;
+const FLAG_WITHDRAWN = 2;
+
+/** Hashes of consecutive pieces, as a seeder signs them while it reads the blob. */
+export interface HashBatch {
+  readonly swarmId: SwarmId;
+  readonly digest: Digest;
+  /** Bytes of the whole blob. */
+  readonly size: number;
+  readonly pieceLength: number;
+  /** Piece of the first hash. */
+  readonly firstIndex: number;
+  /** {@link HASH_LENGTH} bytes each, at most {@link MAX_BATCH_HASHES}; may be empty where a flag is set. */
+  readonly hashes: Buffer;
+  /** The whole blob matches its digest. */
+  readonly isComplete: boolean;
+  /** The whole blob does not match its digest: everyone drops it. */
+  readonly isWithdrawn: boolean;
+}
+
+/** Encodes and signs a batch; throws `HASH_BATCH_INVALID` for one that a receiver would refuse. */
+export function signHashBatch(batch: HashBatch, signer: ContentSigner): Buffer {
+  checkBatch(batch);
+  const unsigned = encodeUnsigned(batch, signer.keyId);
+  return Buffer.concat([signer.sign(Buffer.concat([SIGNATURE_CONTEXT, unsigned])), unsigned]);
+}
+
+/**
+ * Decodes a batch and verifies it; throws `HASH_BATCH_INVALID`. The caller still has to hold it against what it knows of
+ * the swarm, see `HashList`. `hashes` is a view of `bytes`.
+ */
+export function openHashBatch(bytes: Uint8Array, verifier: ContentVerifier): HashBatch {
+  const batch = decodeUnverified(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+  const signed = Buffer.concat([SIGNATURE_CONTEXT, bytes.subarray(SIGNATURE_LENGTH)]);
+  const keyId = bytes.subarray(OFFSET.keyId, OFFSET.keyId + KEY_ID_LENGTH);
+  if (!verifier.verify(keyId, signed, bytes.subarray(0, SIGNATURE_LENGTH))) throw invalid('not signed by this cluster');
+  return batch;
+}
+
+/** The signed part of a batch: all that follows the signature. */
+function encodeUnsigned(batch: HashBatch, keyId: Uint8Array): Buffer {
+  const frame = Buffer.alloc(OFFSET.hashes + batch.hashes.length);
+  frame.set(keyId, OFFSET.keyId);
+  frame.write(batch.swarmId, OFFSET.swarmId, 'hex');
+  frame.set(digestBytes(batch.digest), OFFSET.sha256);
+  frame.writeBigUInt64BE(BigInt(batch.size), OFFSET.size);
+  frame.writeUInt32BE(batch.pieceLength, OFFSET.pieceLength);
+  frame.writeUInt32BE(batch.firstIndex, OFFSET.firstIndex);
+  frame.writeUInt32BE(batch.hashes.length / HASH_LENGTH, OFFSET.count);
+  frame.writeUInt8((batch.isComplete ? FLAG_COMPLETE : 0) | (batch.isWithdrawn ? FLAG_WITHDRAWN : 0), OFFSET.flags);
+  frame.set(batch.hashes, OFFSET.hashes);
+  return frame.subarray(SIGNATURE_LENGTH);
+}
+
+function decodeUnverified(bytes: Buffer): HashBatch {
+  if (bytes.length < OFFSET.hashes) throw invalid('too short');
+  const count = bytes.readUInt32BE(OFFSET.count);
+  // The limit first: the product below then stays small.
+  if (count > MAX_BATCH_HASHES) throw invalid('too many hashes');
+  if (bytes.length !== OFFSET.hashes + count * HASH_LENGTH) throw invalid('number of hashes does not fit the length');
+  const size = bytes.readBigUInt64BE(OFFSET.size);
+  if (size > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid('size out of range');
+  const flags = bytes.readUInt8(OFFSET.flags);
+  if ((flags & ~(FLAG_COMPLETE | FLAG_WITHDRAWN)) !== 0) throw invalid('unknown flag');
+  const batch: HashBatch = {
+    swarmId: parseSwarmId(bytes.toString('hex', OFFSET.swarmId, OFFSET.sha256)),
+    digest: digestFromSha256(bytes.subarray(OFFSET.sha256, OFFSET.size)),
+    size: Number(size),
+    pieceLength: bytes.readUInt32BE(OFFSET.pieceLength),
+    firstIndex: bytes.readUInt32BE(OFFSET.firstIndex),
+    hashes: bytes.subarray(OFFSET.hashes),
+    isComplete: (flags & FLAG_COMPLETE) !== 0,
+    isWithdrawn: (flags & FLAG_WITHDRAWN) !== 0,
+  };
+  checkBatch(batch);
+  return batch;
+}
+
+function checkBatch({ size, pieceLength, firstIndex, hashes, isComplete, isWithdrawn }: HashBatch): void {
+  const { pieceCount } = checkedGeometry(size, pieceLength);
+  const count = hashes.length / HASH_LENGTH;
+  if (!Number.isInteger(count) || count > MAX_BATCH_HASHES) throw invalid('number of hashes out of range');
+  if (!Number.isInteger(firstIndex) || firstIndex < 0 || firstIndex + count > pieceCount) {
+    throw invalid('hashes of pieces that the blob does not have');
+  }
+  if (isComplete && isWithdrawn) throw invalid('complete and withdrawn at once');
+  if (count === 0 && !isComplete && !isWithdrawn) throw invalid('says nothing');
+}
+
+function checkedGeometry(size: number, pieceLength: number): PieceGeometry {
+  let geometry: PieceGeometry;
+  try {
+    geometry = pieceGeometry(size, pieceLength);
+  } catch (cause) {
+    throw new AppError('HASH_BATCH_INVALID', { reason: 'size and piece length do not fit together' }, { cause });
+  }
+  if (geometry.pieceCount > MAX_PIECE_COUNT) throw invalid('more pieces than a bitfield can show');
+  return geometry;
+}
+
+function invalid(reason: string): AppError {
+  return new AppError('HASH_BATCH_INVALID', { reason });
+}
