@@ -1,0 +1,56 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { Network, type NetworkPlan } from './network.ts';
+import { newRunName, type RunName } from './run-name.ts';
+import { directoryOf, sweepDeadRuns } from './sweep.ts';
+
+/**
+ * Several hosts on one machine, and the promise that nothing of them stays behind: a reaper in a session of its own holds
+ * the other end of a pipe and cleans up when it closes, on {@link stop} as well as when this process is killed.
+ */
+export class Testbed {
+  readonly name: RunName;
+  readonly directory: string;
+  readonly network: Network;
+  readonly #reaper: ChildProcess;
+
+  private constructor(name: RunName, network: Network, reaper: ChildProcess) {
+    this.name = name;
+    this.directory = directoryOf(name);
+    this.network = network;
+    this.#reaper = reaper;
+  }
+
+  static async start(plan: NetworkPlan): Promise<Testbed> {
+    await sweepDeadRuns();
+    const name = newRunName();
+    await mkdir(directoryOf(name), { mode: 0o755 });
+    const reaper = spawn(process.execPath, [path.join(import.meta.dirname, 'reaper.ts'), name], {
+      detached: true,
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    try {
+      return new Testbed(name, await Network.up(name, plan), reaper);
+    } catch (error) {
+      await release(reaper);
+      throw error;
+    }
+  }
+
+  /** Ends whatever still runs and removes all files and namespaces. Fails, with the reason, if something stays. */
+  async stop(): Promise<void> {
+    await release(this.#reaper);
+  }
+}
+
+async function release(reaper: ChildProcess): Promise<void> {
+  if (reaper.exitCode !== null) return;
+  const said: Buffer[] = [];
+  reaper.stdout?.on('data', (chunk: Buffer) => said.push(chunk));
+  const closed = once(reaper, 'close');
+  reaper.stdin?.end();
+  await closed;
+  if (reaper.exitCode !== 0) throw new Error(`the testbed left something behind: ${Buffer.concat(said)}`);
+}
