@@ -1,0 +1,196 @@
+// `node scripts/set-up.mjs --for demo|demo-docker|check|test`: installs what is missing, and says nothing when nothing is.
+// Plain JavaScript on built-ins, because it runs before anything is installed, on whatever Node from 20 on it meets.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { canInstallPackages, isRoot, missingPackages, systemName } from './system-parts.mjs';
+
+const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const MODULES = path.join(ROOT, 'node_modules');
+/** Written when an installation is whole: npm removes node_modules first, so half an installation has no stamp. */
+const STAMP = path.join(MODULES, '.sealift-set-up');
+const LOCK = path.join(ROOT, '.sealift', 'set-up.lock');
+/** Longest time to wait for another set-up of this directory, in ms. */
+const LOCK_TIMEOUT_MS = 15 * 60_000;
+/** Services that some of the packages start on a machine with an init; the tests start their own. */
+const SERVICES = ['docker.socket', 'docker.service', 'containerd.service', 'docker-registry.service'];
+
+/** What each door needs. */
+const PURPOSES = new Map([
+  ['demo', { needsSystemParts: false }],
+  ['check', { needsSystemParts: false }],
+  ['demo-docker', { needsSystemParts: true }],
+  ['test', { needsSystemParts: true }],
+]);
+
+const isCi = process.env['CI'] === 'true';
+
+async function main() {
+  const [flag, purpose] = process.argv.slice(2);
+  const needs = PURPOSES.get(purpose ?? '');
+  if (flag !== '--for' || needs === undefined) {
+    fail(`usage: node scripts/set-up.mjs --for ${[...PURPOSES.keys()].join('|')}`);
+  }
+  const isComplete = () => hasModules() && (!needs.needsSystemParts || missingPackages().length === 0);
+  if (isComplete()) return;
+  const release = await lock();
+  try {
+    if (!hasModules()) installModules();
+    if (needs.needsSystemParts && missingPackages().length > 0) installSystemParts();
+  } finally {
+    release();
+  }
+}
+
+function hasModules() {
+  return readText(STAMP) === stampText() && hasRightNode();
+}
+
+function stampText() {
+  const lockfile = readText(path.join(ROOT, 'package-lock.json'));
+  return `${createHash('sha256').update(lockfile).digest('hex')} ${process.platform} ${process.arch}\n`;
+}
+
+/** The Node that the project runs on comes from its own dependency `node`, whatever Node runs this file. */
+function hasRightNode() {
+  const node = path.join(MODULES, '.bin', 'node');
+  // The target of the link is a binary of 100 MB; its package says which one without starting it.
+  const { version = '' } = JSON.parse(readText(path.join(MODULES, 'node', 'package.json')) || '{}');
+  return version.startsWith('24.') && existsSync(node) && statSync(node).size > 1_000_000;
+}
+
+function installModules() {
+  say('installing the dependencies (npm ci), which takes about a minute');
+  // Within `npm test` this is the npm that the user called.
+  const npm = process.env['npm_execpath'];
+  const [command, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
+  const { status, error } = spawnSync(command, [...first, 'ci', '--include=dev', '--ignore-scripts=false'], {
+    cwd: ROOT,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (error || status !== 0) {
+    fail(`npm ci failed (${error?.message ?? `exit code ${status}`}). Its output above says why; then run this again.`);
+  }
+  if (!hasRightNode()) {
+    fail(
+      'node_modules/.bin/node is not Node 24. The package `node` fetches it in its install script: check that ' +
+        'nothing forbids install scripts (`npm config get ignore-scripts`), then run this again.',
+    );
+  }
+  writeFileSync(STAMP, stampText());
+}
+
+function installSystemParts() {
+  const missing = missingPackages();
+  if (!canInstallPackages()) {
+    const reason = isRoot() ? `${systemName()} is not a Debian` : 'this is not root';
+    const text = `${reason}, so these cannot be installed: ${missing.join(' ')}. Tests that need them are skipped`;
+    if (isCi) fail(`${text}, which CI does not accept: install them first.`);
+    say(`${text}; to run them, install what these Debian packages hold.`);
+    return;
+  }
+  say(`installing ${missing.join(' ')}`);
+  apt(['update', '-qq']);
+  apt(['install', '-y', '-qq', '--no-install-recommends', 'ca-certificates', ...missing]);
+  stopStartedServices();
+  const still = missingPackages();
+  if (still.length > 0) fail(`apt-get succeeded, but these are still missing: ${still.join(' ')}`);
+}
+
+/** @param {readonly string[]} args */
+function apt(args) {
+  // Standard input is closed: a question would hang, and there is nobody to answer.
+  const { status, stdout, stderr, error } = spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  if (error || status !== 0) {
+    fail(`apt-get ${args.join(' ')} failed:\n${stdout ?? ''}${stderr ?? ''}${error?.message ?? ''}`);
+  }
+}
+
+/** The set-up of a test must not leave daemons running that nobody asked for. */
+function stopStartedServices() {
+  if (!existsSync('/run/systemd/system')) return;
+  say(`stopping what the packages started: ${SERVICES.join(' ')}`);
+  for (const service of SERVICES) spawnSync('systemctl', ['disable', '--now', service], { stdio: 'ignore' });
+}
+
+/**
+ * One set-up of a directory at a time; a second one waits and then finds the work done.
+ * @returns {Promise<() => void>} lets go of the lock
+ */
+async function lock() {
+  mkdirSync(path.dirname(LOCK), { recursive: true });
+  const endsAt = Date.now() + LOCK_TIMEOUT_MS;
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      const descriptor = openSync(LOCK, 'wx');
+      writeSync(descriptor, String(process.pid));
+      closeSync(descriptor);
+      const release = () => rmSync(LOCK, { force: true });
+      process.once('exit', release);
+      return release;
+    } catch (error) {
+      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error;
+    }
+    const owner = Number(readText(LOCK));
+    // A pid of 0 is a lock that was opened and not yet written, or whose writer died there: only time tells.
+    if (owner > 0 && !isAlive(owner)) rmSync(LOCK, { force: true });
+    else if (Date.now() > endsAt) fail(`another set-up (process ${owner}) holds ${LOCK}; if there is none, remove it`);
+    else {
+      if (isFirst) say(`waiting for the set-up that process ${owner} runs`);
+      await setTimeout(200);
+    }
+  }
+}
+
+/** @param {number} pid */
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return /** @type {NodeJS.ErrnoException} */ (error).code === 'EPERM';
+  }
+}
+
+/** @param {string} file */
+function readText(file) {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return ''; // Not there: not installed, or not locked.
+  }
+}
+
+/** @param {string} text */
+function say(text) {
+  process.stderr.write(`set-up: ${text}\n`);
+}
+
+/**
+ * @param {string} text
+ * @returns {never}
+ */
+function fail(text) {
+  say(text);
+  process.exit(1);
+}
+
+await main();
