@@ -77,7 +77,7 @@ function decodeDictionary(bytes: Uint8Array): ReadonlyMap<string, BencodeValue> 
   try {
     value = decodeBencode(bytes, { maxBytes: MAX_ANNOUNCE_ANSWER_LENGTH, maxValues: MAX_VALUES, maxDepth: 4 });
   } catch (cause) {
-    throw new AppError('ANNOUNCE_FAILED', { reason: 'the answer is not bencode' }, { cause });
+    throw invalid('the answer is not bencode', cause);
   }
   if (!(value instanceof Map)) throw invalid('the answer is not a dictionary');
   return value;
@@ -109,7 +109,7 @@ function readNodeId(value: BencodeValue): NodeId {
   try {
     return parseNodeId(Buffer.from(value).toString('latin1'));
   } catch (cause) {
-    throw new AppError('ANNOUNCE_FAILED', { reason: 'denied node id is not well-formed' }, { cause });
+    throw invalid('denied node id is not well-formed', cause);
   }
 }
 
@@ -119,6 +119,6 @@ function refusal(failure: BencodeValue): AppError {
   return new AppError('ANNOUNCE_FAILED', { reason: 'the tracker refused', failure: redactText(text) });
 }
 
-function invalid(reason: string): AppError {
-  return new AppError('ANNOUNCE_FAILED', { reason });
+function invalid(reason: string, cause?: unknown): AppError {
+  return new AppError('ANNOUNCE_FAILED', { reason }, { cause });
 }

@@ -31,8 +31,7 @@ export class AnnounceClient {
       return decodeAnnounceAnswer(await this.#fetch(announce, deadline));
     } catch (cause) {
       signal.throwIfAborted();
-      if (isAppError(cause, 'ANNOUNCE_FAILED')) throw cause;
-      throw new AppError('ANNOUNCE_FAILED', { reason: 'no whole answer from the tracker' }, { cause });
+      throw isAppError(cause, 'ANNOUNCE_FAILED') ? cause : unanswered(cause);
     }
   }
 
@@ -64,10 +63,14 @@ async function readBounded(body: AsyncIterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(chunks, length);
 }
 
+function unanswered(cause: unknown): AppError {
+  return new AppError('ANNOUNCE_FAILED', { reason: 'no whole answer from the tracker' }, { cause });
+}
+
 function parseOrigin(origin: string): string {
   const url = URL.parse(origin);
-  // The origin of a URL drops path, query and credentials, so a text that has them is not equal to it.
-  if (url === null || url.protocol !== 'https:' || url.origin !== origin.replace(/\/$/, '').toLowerCase()) {
+  // Whatever stands beside scheme, host and port would be dropped without a word, or leak into each request.
+  if (url === null || url.protocol !== 'https:' || url.href !== `${url.origin}/`) {
     throw new AppError('CONFIG_INVALID', { reason: 'the tracker is not of the form https://host:port' });
   }
   return url.origin;

@@ -30,7 +30,7 @@ export interface ContentVerifier {
 
 /** Makes a signer; throws `CONFIG_INVALID` unless the key is a private P-256 key. */
 export function createContentSigner(privateKey: KeyObject): ContentSigner {
-  if (privateKey.type !== 'private') throw new AppError('CONFIG_INVALID', { reason: 'content key is not private' });
+  if (privateKey.type !== 'private') throw invalid('a content key is not private');
   const keyId = keyIdOf(checkedPublicKey(createPublicKey(privateKey)));
   return {
     keyId,
@@ -55,14 +55,14 @@ function parsePublicKey({ kty, crv, x, y }: PublicJwkLike): KeyObject {
   try {
     key = createPublicKey({ format: 'jwk', key: { kty, crv, x, y } });
   } catch (cause) {
-    throw new AppError('CONFIG_INVALID', { reason: 'a content key cannot be read' }, { cause });
+    throw invalid('a content key cannot be read', cause);
   }
   return checkedPublicKey(key);
 }
 
 function checkedPublicKey(key: KeyObject): KeyObject {
   if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
-    throw new AppError('CONFIG_INVALID', { reason: 'a content key is not a P-256 key' });
+    throw invalid('a content key is not a P-256 key');
   }
   return key;
 }
@@ -72,4 +72,8 @@ function keyIdOf(key: KeyObject): Buffer {
   // RFC 7638 §3.2: these members, in this order, without spaces.
   const thumbprint = createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest();
   return thumbprint.subarray(0, KEY_ID_LENGTH);
+}
+
+function invalid(reason: string, cause?: unknown): AppError {
+  return new AppError('CONFIG_INVALID', { reason }, { cause });
 }

@@ -73,7 +73,7 @@ function decodeDictionary(bytes: Uint8Array): ReadonlyMap<string, BencodeValue> 
   try {
     value = decodeBencode(bytes, { maxBytes: MAX_EXTENDED_HANDSHAKE_LENGTH });
   } catch (cause) {
-    throw new AppError('HANDSHAKE_INVALID', { reason: 'extended handshake is not bencode' }, { cause });
+    throw invalid('extended handshake is not bencode', cause);
   }
   if (!(value instanceof Map)) throw invalid('extended handshake is not a dictionary');
   return value;
@@ -114,6 +114,6 @@ function readText(value: BencodeValue | undefined, maxLength: number, key: strin
   return Buffer.from(value).toString('utf8');
 }
 
-function invalid(reason: string): AppError {
-  return new AppError('HANDSHAKE_INVALID', { reason });
+function invalid(reason: string, cause?: unknown): AppError {
+  return new AppError('HANDSHAKE_INVALID', { reason }, { cause });
 }

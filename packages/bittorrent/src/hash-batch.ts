@@ -124,12 +124,12 @@ function checkedGeometry(size: number, pieceLength: number): PieceGeometry {
   try {
     geometry = pieceGeometry(size, pieceLength);
   } catch (cause) {
-    throw new AppError('HASH_BATCH_INVALID', { reason: 'size and piece length do not fit together' }, { cause });
+    throw invalid('size and piece length do not fit together', cause);
   }
   if (geometry.pieceCount > MAX_PIECE_COUNT) throw invalid('more pieces than a bitfield can show');
   return geometry;
 }
 
-function invalid(reason: string): AppError {
-  return new AppError('HASH_BATCH_INVALID', { reason });
+function invalid(reason: string, cause?: unknown): AppError {
+  return new AppError('HASH_BATCH_INVALID', { reason }, { cause });
 }

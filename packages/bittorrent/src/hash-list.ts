@@ -1,5 +1,15 @@
 import { AppError, Bitfield, type Digest, type PieceGeometry, type SwarmId } from '@sealift/core';
 import { HASH_LENGTH, type HashBatch } from './hash-batch.ts';
+import { MAX_PIECE_COUNT } from './message.ts';
+
+/** What a batch brought. */
+export interface AddedHashes {
+  /** The pieces whose hash is known now, if it was not before. */
+  readonly firstIndex: number;
+  readonly count: number;
+  /** False for a batch that adds nothing, so that peers pass on each batch once and none goes round for ever. */
+  readonly isNews: boolean;
+}
 
 /**
  * The piece hashes of one blob, as they become known. Takes only batches that were opened with `openHashBatch`, and
@@ -14,12 +24,15 @@ export class HashList {
   #isSignedComplete = false;
   #isWithdrawn = false;
 
+  /** Throws `GEOMETRY_INVALID` for more than {@link MAX_PIECE_COUNT} pieces: no peer could say which of them it holds. */
   constructor({ swarmId, digest, geometry }: { swarmId: SwarmId; digest: Digest; geometry: PieceGeometry }) {
+    const { pieceCount } = geometry;
+    if (pieceCount > MAX_PIECE_COUNT) throw new AppError('GEOMETRY_INVALID', { pieceCount });
     this.#swarmId = swarmId;
     this.#digest = digest;
     this.#geometry = geometry;
-    this.#hashes = Buffer.alloc(geometry.pieceCount * HASH_LENGTH);
-    this.#known = new Bitfield(geometry.pieceCount);
+    this.#hashes = Buffer.alloc(pieceCount * HASH_LENGTH);
+    this.#known = new Bitfield(pieceCount);
   }
 
   /** Pieces whose hash is known. */
@@ -44,20 +57,26 @@ export class HashList {
   }
 
   /**
-   * Takes a batch in whole or not at all; throws `HASH_BATCH_INVALID` if it contradicts what is known. `isNews` is false
-   * for a batch that adds nothing, so that peers pass on each batch once and none goes round for ever.
+   * Takes a batch in whole or not at all; throws `HASH_BATCH_INVALID` if it contradicts what is known.
    */
-  add(batch: HashBatch): { readonly firstIndex: number; readonly count: number; readonly isNews: boolean } {
+  add(batch: HashBatch): AddedHashes {
     this.#checkBlob(batch);
+    if (batch.isWithdrawn) return this.#withdraw(batch);
     const { firstIndex } = batch;
     const count = batch.hashes.length / HASH_LENGTH;
     this.#checkHashes(batch, count);
-    let isNews = (batch.isComplete && !this.#isSignedComplete) || (batch.isWithdrawn && !this.#isWithdrawn);
+    let isNews = batch.isComplete && !this.#isSignedComplete;
     for (let index = firstIndex; index < firstIndex + count; index += 1) isNews = this.#known.add(index) || isNews;
     batch.hashes.copy(this.#hashes, firstIndex * HASH_LENGTH);
     this.#isSignedComplete ||= batch.isComplete;
-    this.#isWithdrawn ||= batch.isWithdrawn;
     return { firstIndex, count, isNews };
+  }
+
+  /** A withdrawal holds whatever else its batch says: contradictions are a reason more to drop the blob. */
+  #withdraw({ firstIndex }: HashBatch): AddedHashes {
+    const isNews = !this.#isWithdrawn;
+    this.#isWithdrawn = true;
+    return { firstIndex, count: 0, isNews };
   }
 
   #checkBlob({ swarmId, digest, size, pieceLength }: HashBatch): void {

@@ -27,7 +27,7 @@ export {
 } from './extended-handshake.ts';
 export { decodeHandshake, encodeHandshake, HANDSHAKE_LENGTH, type Handshake } from './handshake.ts';
 export { HASH_LENGTH, type HashBatch, MAX_BATCH_HASHES, openHashBatch, signHashBatch } from './hash-batch.ts';
-export { HashList } from './hash-list.ts';
+export { type AddedHashes, HashList } from './hash-list.ts';
 export {
   type BareType,
   type BlockRange,

@@ -160,7 +160,6 @@ export class MessageParser {
       this.#endHead();
       this.#body = Buffer.allocUnsafe(length - 1);
       this.#bodyLength = 0;
-      this.#head.writeUInt8(id, 4);
     } else {
       this.#skipUnknown(length);
     }
