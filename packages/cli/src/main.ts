@@ -1,0 +1,136 @@
+#!/usr/bin/env node
+import { AppError, isAppError, redactText } from '@sealift/core';
+import { Command, Option as CommandOption } from 'commander';
+import { runAllow, runDeny } from './commands/deny.ts';
+import { runNode } from './commands/node.ts';
+import { runStatus } from './commands/status.ts';
+import { runTokenCreate } from './commands/token.ts';
+import { runTracker } from './commands/tracker.ts';
+import { type ConfigOf, type FlagValues, type OptionTable, parseConfig, variableOf } from './config.ts';
+import { runDemo } from './demo/demo.ts';
+import {
+  DEMO_OPTIONS,
+  DENY_OPTIONS,
+  KNOWN_VARIABLES,
+  NODE_OPTIONS,
+  STATUS_OPTIONS,
+  TOKEN_OPTIONS,
+  TRACKER_OPTIONS,
+} from './options.ts';
+
+/** Exit status for a configuration that cannot work, as against 1 for work that failed (BSD sysexits, EX_USAGE). */
+const EXIT_USAGE = 64;
+/** Node that type stripping and the TLS defaults are tested with. */
+const MINIMUM_NODE_MAJOR = 24;
+
+/** Work of a command. `signal` fires when the process is asked to end. */
+type Action<Table extends OptionTable> = (
+  config: ConfigOf<Table>,
+  context: { readonly signal: AbortSignal; readonly args: readonly string[] },
+) => Promise<void>;
+
+const program = new Command('sealift')
+  .description('Secure peer-to-peer distribution of container images. `docker pull` stays unchanged.')
+  .version('0.1.0')
+  .showHelpAfterError();
+
+add(
+  program
+    .command('tracker')
+    .description('run the tracker of a cluster: certificate authority, authorizer, announce, seeder'),
+  TRACKER_OPTIONS,
+  runTracker,
+);
+add(
+  program.command('node').description('run a node: the proxy for the container runtime, and the peer'),
+  NODE_OPTIONS,
+  runNode,
+);
+const token = program.command('token').description('join tokens, with which nodes enrol');
+add(
+  token.command('create').description('make a join token and print how a node uses it'),
+  TOKEN_OPTIONS,
+  runTokenCreate,
+);
+add(
+  program
+    .command('deny')
+    .argument('<node-id>')
+    .description('put a node on the deny list: no renewal, no grants, connections dropped'),
+  DENY_OPTIONS,
+  runDeny,
+);
+add(
+  program.command('allow').argument('<node-id>').description('take a node off the deny list'),
+  DENY_OPTIONS,
+  runAllow,
+);
+add(program.command('status').description('show what the node of this machine is doing'), STATUS_OPTIONS, runStatus);
+add(
+  program
+    .command('demo')
+    .description('registry, tracker and three nodes on this machine: one image, pulled three times, sent once'),
+  DEMO_OPTIONS,
+  runDemo,
+);
+
+/** Gives a command its options, and runs its action with a configuration that has been checked whole. */
+function add<Table extends OptionTable>(command: Command, table: Table, action: Action<Table>): void {
+  for (const option of Object.values(table)) command.addOption(commandOption(option));
+  command.action(async (...values: unknown[]) => {
+    // commander passes the arguments, then the options, then the command.
+    const args = values.slice(0, -2) as string[];
+    const flags: FlagValues = command.opts();
+    const config = parseConfig(table, flags, process.env, KNOWN_VARIABLES);
+    await action(config, { signal: endOfProcess(), args });
+  });
+}
+
+/** The option as the command-line parser knows it. It calls the value by the camel-case form of the flag, as our tables do. */
+function commandOption(option: OptionTable[string]): CommandOption {
+  const variable = `[env: ${variableOf(option)}]`;
+  if (option.kind === 'toggle') return new CommandOption(option.flag, `${option.help} ${variable}`);
+  const notes = [
+    option.help,
+    ...(option.isRequired ? ['(required)'] : []),
+    ...(option.kind === 'value' && option.fallback !== undefined ? [`(default: ${option.fallback})`] : []),
+    variable,
+  ];
+  const parserOption = new CommandOption(`${option.flag} <${option.placeholder}>`, notes.join(' '));
+  if (option.kind !== 'list') return parserOption;
+  return parserOption.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
+}
+
+/** Fires at the first SIGINT or SIGTERM, and when the process that started this one over a channel is gone. */
+function endOfProcess(): AbortSignal {
+  const end = new AbortController();
+  const stop = (): void => end.abort();
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  if (process.channel !== undefined) {
+    process.once('disconnect', stop);
+    // The channel only tells of its end; it must not keep a finished command alive.
+    process.channel.unref();
+  }
+  return end.signal;
+}
+
+function checkRuntime(): void {
+  const major = Number(process.versions.node.split('.')[0]);
+  if (major >= MINIMUM_NODE_MAJOR) return;
+  throw new AppError('CONFIG_INVALID', {
+    reason: `Node ${process.versions.node} is too old; Sealift needs ${MINIMUM_NODE_MAJOR}. Start it with \`npm run sealift -- …\`, which brings its own`,
+  });
+}
+
+try {
+  checkRuntime();
+  await program.parseAsync();
+} catch (error) {
+  const isRefusal = isAppError(error);
+  const text = isRefusal
+    ? redactText(error.message)
+    : redactText(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  process.stderr.write(`sealift: ${text}\n`);
+  process.exitCode = isAppError(error, 'CONFIG_INVALID') ? EXIT_USAGE : 1;
+}

@@ -1,0 +1,73 @@
+import { chmod, rm } from 'node:fs/promises';
+import http from 'node:http';
+import { join } from 'node:path';
+import type { Service } from './service-stack.ts';
+
+/** Longest answer a client of the admin socket reads, in bytes. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+/** Longest wait for an answer, in ms. */
+const TIMEOUT_MS = 5_000;
+
+/** Where a node with this data directory answers `sealift status`. */
+export function adminSocketPath(dataDirectory: string): string {
+  return join(dataDirectory, 'admin.sock');
+}
+
+/** Answers what the node is doing on a unix socket that only its own user may open. */
+export class NodeAdmin implements Service {
+  readonly #path: string;
+  readonly #server: http.Server;
+  #isListening = false;
+
+  constructor({ dataDirectory, status }: { dataDirectory: string; status: () => object }) {
+    this.#path = adminSocketPath(dataDirectory);
+    this.#server = http.createServer({ requestTimeout: TIMEOUT_MS, maxHeaderSize: 4096 }, (request, response) => {
+      request.resume();
+      response.setHeader('content-type', 'application/json');
+      if (request.method === 'GET' && request.url === '/v1/status') response.end(JSON.stringify(status()));
+      else response.writeHead(404).end(JSON.stringify({ code: 'NOT_FOUND', message: 'ask for GET /v1/status' }));
+    });
+  }
+
+  async start(): Promise<void> {
+    if (this.#isListening) return;
+    // The store's lock says that no other process uses this directory, so a socket here is a dead one.
+    await rm(this.#path, { force: true });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once('error', reject);
+    this.#server.listen(this.#path, resolve);
+    await promise;
+    this.#isListening = true;
+    await chmod(this.#path, 0o600);
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#isListening) return;
+    this.#isListening = false;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    this.#server.closeAllConnections();
+    await promise;
+  }
+}
+
+/** Asks the node with this data directory what it is doing; rejects with the socket's error when none runs. */
+export async function readNodeStatus(dataDirectory: string): Promise<Record<string, unknown>> {
+  const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
+  const request = http.get(
+    { socketPath: adminSocketPath(dataDirectory), path: '/v1/status', timeout: TIMEOUT_MS },
+    (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+        if (text.length > MAX_ANSWER_BYTES) request.destroy(new RangeError('the answer is too long'));
+      });
+      response.on('end', () => resolve(JSON.parse(text) as Record<string, unknown>));
+      response.on('error', reject);
+    },
+  );
+  request.on('timeout', () => request.destroy(new Error('the node does not answer')));
+  request.on('error', reject);
+  return await promise;
+}

@@ -1,0 +1,80 @@
+import { AppError, parseRegistryHost, type RegistryHost, splitHostPort } from '@sealift/core';
+
+/** An address to listen on or to be reached at. */
+export interface Endpoint {
+  /** Without the brackets of an IPv6 address. */
+  readonly host: string;
+  readonly port: number;
+}
+
+const DURATION_UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const BYTE_UNITS = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
+
+/** Parses `90s`, `15m`, `1h`; milliseconds. */
+export function parseDuration(text: string): number {
+  const match = /^(?<count>[0-9]{1,9})(?<unit>ms|s|m|h|d)$/.exec(text);
+  const unit = match?.groups?.['unit'] as keyof typeof DURATION_UNITS | undefined;
+  if (unit === undefined) throw problem('write a number and a unit, for example 90s, 15m or 1h');
+  return Number(match?.groups?.['count']) * DURATION_UNITS[unit];
+}
+
+/** Parses `512MiB`, `20GiB` or a plain number of bytes. */
+export function parseByteCount(text: string): number {
+  const match = /^(?<count>[0-9]{1,15})(?<unit>|KiB|MiB|GiB|TiB)$/.exec(text);
+  const unit = match?.groups?.['unit'] as keyof typeof BYTE_UNITS | undefined;
+  const bytes = unit === undefined ? Number.NaN : Number(match?.groups?.['count']) * BYTE_UNITS[unit];
+  if (!Number.isSafeInteger(bytes)) throw problem('write a number and a unit, for example 512MiB or 20GiB');
+  return bytes;
+}
+
+/** Parses `host:port`; port 0 asks the system for a free one. */
+export function parseEndpoint(text: string): Endpoint {
+  const isAnyPort = text.endsWith(':0');
+  const split = splitHostPort(isAnyPort ? text.slice(0, -2) : text);
+  if (split === undefined || (split.port === undefined) !== isAnyPort) {
+    throw problem('write an address and a port, for example 127.0.0.1:3128 or [::1]:3128');
+  }
+  return Object.freeze({ host: split.host.replace(/^\[|\]$/g, ''), port: split.port ?? 0 });
+}
+
+/** Parses the host part of a registry, as it stands in image names. */
+export function parseRegistry(text: string): RegistryHost {
+  return parseRegistryHost(text);
+}
+
+/** Parses `registry=path`. */
+export function parseRegistryFile(text: string): { readonly registry: RegistryHost; readonly path: string } {
+  const separator = text.indexOf('=');
+  if (separator < 1 || separator === text.length - 1) {
+    throw problem(
+      'write the registry, an equals sign and a file, for example registry.example:5000=/etc/ssl/registry-ca.crt',
+    );
+  }
+  return Object.freeze({ registry: parseRegistryHost(text.slice(0, separator)), path: text.slice(separator + 1) });
+}
+
+/** Parses a number of things that one machine carries: 1 to 16. */
+export function parseCount(text: string): number {
+  const count = /^[0-9]{1,2}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > 16) throw problem('write a number from 1 to 16');
+  return count;
+}
+
+/** Takes any text that is not empty. */
+export function parseText(text: string): string {
+  if (text === '') throw problem('it is empty');
+  return text;
+}
+
+/** Parses one of `choices`. */
+export function parseChoice<const T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const choice = choices.find((candidate) => candidate === text);
+    if (choice === undefined) throw problem(`use one of ${choices.join(', ')}`);
+    return choice;
+  };
+}
+
+function problem(reason: string): AppError {
+  return new AppError('CONFIG_INVALID', { reason });
+}

@@ -1,0 +1,182 @@
+import { LOG_LEVELS, parseClusterId } from '@sealift/core';
+import { defaulted, list, type OptionTable, optional, required, toggle, variableOf } from './config.ts';
+import {
+  parseByteCount,
+  parseChoice,
+  parseCount,
+  parseDuration,
+  parseEndpoint,
+  parseRegistry,
+  parseRegistryFile,
+  parseText,
+} from './option-values.ts';
+
+const logLevel = defaulted('--log-level', parseChoice(LOG_LEVELS), {
+  placeholder: 'LEVEL',
+  help: 'least urgent lines to log: debug, info, warn or error',
+  fallback: 'info',
+});
+const registry = list('--registry', parseRegistry, {
+  placeholder: 'HOST[:PORT]',
+  help: 'a registry whose blobs go peer to peer, as it stands in image names; may be given several times',
+  isRequired: true,
+});
+const registryCa = list('--registry-ca', parseRegistryFile, {
+  placeholder: 'REGISTRY=FILE',
+  help: 'PEM file with the CA of a registry that the system does not trust; may be given several times',
+});
+const trackerData = required('--data', parseText, {
+  placeholder: 'DIR',
+  help: "the tracker's data directory: CA, keys, join tokens, deny list and the seeder's blobs",
+});
+const caPassphraseFile = optional('--ca-passphrase-file', parseText, {
+  placeholder: 'FILE',
+  help: 'file (mode 0600) with the passphrase of the CA key; the key is stored AES-256-encrypted with it',
+});
+
+/** `sealift tracker`. */
+export const TRACKER_OPTIONS = {
+  data: trackerData,
+  cluster: defaulted('--cluster', parseClusterId, {
+    placeholder: 'NAME',
+    help: 'the name of the cluster; fixed at first start, part of every certificate and swarm id',
+    fallback: 'sealift',
+  }),
+  listen: defaulted('--listen', parseEndpoint, {
+    placeholder: 'HOST:PORT',
+    help: 'where nodes reach the tracker over HTTPS',
+    fallback: '0.0.0.0:7443',
+  }),
+  name: list('--name', parseText, {
+    placeholder: 'NAME',
+    help: "a DNS name or IP address in the tracker's own certificate and in printed addresses; may be given several times",
+  }),
+  registry,
+  registryCa,
+  seederListen: defaulted('--seeder-listen', parseEndpoint, {
+    placeholder: 'HOST:PORT',
+    help: 'where peers reach the seeder over mutual TLS',
+    fallback: '0.0.0.0:7444',
+  }),
+  seederAddress: optional('--seeder-address', parseEndpoint, {
+    placeholder: 'IP:PORT',
+    help: 'the seeder address to hand to peers; needed where --seeder-listen is 0.0.0.0',
+  }),
+  quota: defaulted('--quota', parseByteCount, {
+    placeholder: 'BYTES',
+    help: "most bytes that the seeder's blobs may take on disk",
+    fallback: '50GiB',
+  }),
+  certificateTtl: defaulted('--certificate-ttl', parseDuration, {
+    placeholder: 'DURATION',
+    help: 'life of a node certificate; nodes renew at two thirds of it',
+    fallback: '1h',
+  }),
+  enrolWithRegistryToken: toggle(
+    '--enrol-with-registry-token',
+    'also enrol nodes that have no join token but registry credentials which the registry has just accepted for a blob',
+  ),
+  caPassphraseFile,
+  logLevel,
+} as const satisfies OptionTable;
+
+/** `sealift node`. */
+export const NODE_OPTIONS = {
+  tracker: required('--tracker', parseText, {
+    placeholder: 'URL',
+    help: "the tracker's address with the fingerprint of its CA, as `sealift token create` prints it: https://host:7443#sha256:<hex>",
+  }),
+  trackerCa: optional('--tracker-ca', parseText, {
+    placeholder: 'FILE',
+    help: "PEM file with the tracker's CA, instead of the fingerprint in --tracker",
+  }),
+  joinTokenFile: optional('--join-token-file', parseText, {
+    placeholder: 'FILE',
+    help: 'file (mode 0600) with the join token; without it the node enrols by the registry credentials of its first pull',
+  }),
+  name: optional('--name', parseText, {
+    placeholder: 'NAME',
+    help: 'what people call this node; the host name by default',
+  }),
+  data: required('--data', parseText, {
+    placeholder: 'DIR',
+    help: "the node's data directory: its blobs and its admin socket",
+  }),
+  registry,
+  registryCa,
+  listen: defaulted('--listen', parseEndpoint, {
+    placeholder: 'HOST:PORT',
+    help: "the proxy's loopback address, for the runtime's HTTPS_PROXY",
+    fallback: '127.0.0.1:3128',
+  }),
+  dangerouslyListenOnAnyAddress: toggle(
+    '--dangerously-listen-on-any-address',
+    'let the proxy listen on an address other than loopback: whoever reaches it can use it, and plain HTTP crosses the network',
+  ),
+  peerListen: defaulted('--peer-listen', parseEndpoint, {
+    placeholder: 'HOST:PORT',
+    help: 'where other peers reach this node over mutual TLS',
+    fallback: '0.0.0.0:7445',
+  }),
+  peerAddress: optional('--peer-address', parseEndpoint, {
+    placeholder: 'IP:PORT',
+    help: 'the peer address to announce; by default the address from which the tracker sees this node',
+  }),
+  certsDirectory: optional('--certs-directory', parseText, {
+    placeholder: 'DIR',
+    help: "the runtime's trust directory, for Docker /etc/docker/certs.d; the intercept CA is written there and removed at stop",
+  }),
+  interceptCaFile: optional('--intercept-ca-file', parseText, {
+    placeholder: 'FILE',
+    help: 'also write the intercept CA certificate to this file, for runtimes that take a CA file; removed at stop',
+  }),
+  quota: defaulted('--quota', parseByteCount, {
+    placeholder: 'BYTES',
+    help: 'most bytes that cached blobs may take on disk',
+    fallback: '20GiB',
+  }),
+  logLevel,
+} as const satisfies OptionTable;
+
+/** `sealift token create`. */
+export const TOKEN_OPTIONS = {
+  data: trackerData,
+  reusable: toggle(
+    '--reusable',
+    'let any number of nodes enrol with it until it ends; otherwise it is spent after one',
+  ),
+  ttl: defaulted('--ttl', parseDuration, { placeholder: 'DURATION', help: 'life of the join token', fallback: '10m' }),
+  out: required('--out', parseText, { placeholder: 'FILE', help: 'where to write the secret, with mode 0600' }),
+  caPassphraseFile,
+} as const satisfies OptionTable;
+
+/** `sealift deny` and `sealift allow`. */
+export const DENY_OPTIONS = { data: trackerData, caPassphraseFile } as const satisfies OptionTable;
+
+/** `sealift status`. */
+export const STATUS_OPTIONS = {
+  data: required('--data', parseText, { placeholder: 'DIR', help: "the node's data directory" }),
+  json: toggle('--json', 'print one line of JSON'),
+} as const satisfies OptionTable;
+
+/** `sealift demo`. */
+export const DEMO_OPTIONS = {
+  json: toggle('--json', 'end with one line of JSON on standard output'),
+  nodes: defaulted('--nodes', parseCount, {
+    placeholder: 'COUNT',
+    help: 'how many nodes pull at once, 1 to 16',
+    fallback: '3',
+  }),
+  registryRate: defaulted('--registry-rate', parseByteCount, {
+    placeholder: 'BYTES',
+    help: "the throw-away registry's uplink, in bytes per second",
+    fallback: '32MiB',
+  }),
+} as const satisfies OptionTable;
+
+/** Every environment variable that some command reads. */
+export const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
+  [TRACKER_OPTIONS, NODE_OPTIONS, TOKEN_OPTIONS, DENY_OPTIONS, STATUS_OPTIONS, DEMO_OPTIONS].flatMap((table) =>
+    Object.values(table).map(variableOf),
+  ),
+);

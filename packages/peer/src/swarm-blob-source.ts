@@ -1,0 +1,210 @@
+import {
+  AppError,
+  type BlobRef,
+  type Clock,
+  digestBytes,
+  isAppError,
+  type Logger,
+  pieceGeometry,
+  type SwarmId,
+  swarmIdOf,
+} from '@sealift/core';
+import { createSigningRequest } from '@sealift/pki';
+import type { BlobStore } from '@sealift/store';
+import type { JoinAnswer } from '@sealift/tracker-api';
+import { createHash } from 'node:crypto';
+import { BlobReader, type ServedBytes } from './blob-reader.ts';
+import type { PeerEngine } from './engine.ts';
+import type { GrantKeeper } from './grant-keeper.ts';
+import type { NodeIdentity } from './node-identity.ts';
+import type { Swarm } from './swarm.ts';
+
+/** After a tracker that does not answer, how long requests pass through without asking it, in ms. */
+const TRACKER_PAUSE_MS = 5_000;
+/** Longest wait for a join, in ms: the tracker asks the registry, and the seeder waits for the head of its answer. */
+const JOIN_TIMEOUT_MS = 20_000;
+
+/** A request for a blob; the proxy's `BlobRequest` by shape. */
+interface BlobRequest {
+  readonly blob: BlobRef;
+  readonly authorization: string | undefined;
+  readonly intent: 'pull' | 'check';
+}
+
+/** A blob that may be read; the proxy's `OpenBlob` by shape. */
+interface OpenBlob {
+  readonly size: number;
+  read(range: { start: number; end: number }, options: { signal: AbortSignal }): AsyncIterable<Uint8Array>;
+  readonly served: Readonly<ServedBytes>;
+  close(): void;
+}
+
+type Granted = Extract<JoinAnswer, { verdict: 'granted' }>;
+
+/**
+ * Blobs for the runtime, from this node's store and its swarms. It fits the proxy's `BlobSource`. Every open asks the
+ * tracker whether this very requester may have this blob: the store answers nobody by itself, so two users of one node
+ * share its cache and neither sees what is not theirs. Where the tracker does not answer, the request passes through.
+ */
+export class SwarmBlobSource {
+  readonly #identity: NodeIdentity;
+  readonly #engine: () => Promise<PeerEngine>;
+  readonly #store: BlobStore;
+  readonly #grants: GrantKeeper;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #name: string | undefined;
+  #trackerPausedUntil = 0;
+  #enrolment: Promise<unknown> | undefined;
+
+  constructor(options: {
+    identity: NodeIdentity;
+    /** The engine, started; it can only be built once the node is enrolled. */
+    engine: () => Promise<PeerEngine>;
+    store: BlobStore;
+    grants: GrantKeeper;
+    clock: Clock;
+    log: Logger;
+    name?: string;
+  }) {
+    this.#identity = options.identity;
+    this.#engine = options.engine;
+    this.#store = options.store;
+    this.#grants = options.grants;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#name = options.name;
+  }
+
+  /** `undefined`: no right, no tracker, or nobody to get it from. Never throws for what others do. */
+  async open(request: BlobRequest, { signal }: { signal: AbortSignal }): Promise<OpenBlob | undefined> {
+    if (this.#clock.now() < this.#trackerPausedUntil) return undefined;
+    try {
+      const answer = await this.#join(request, signal);
+      return answer?.verdict === 'granted' ? await this.#openGranted(request, answer) : undefined;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (isAppError(error, 'TRACKER_UNAVAILABLE')) this.#trackerPausedUntil = this.#clock.now() + TRACKER_PAUSE_MS;
+      this.#log.warn('blob_fallback', { digest: request.blob.digest, registry: request.blob.registry, error });
+      return undefined;
+    }
+  }
+
+  async #join(request: BlobRequest, signal: AbortSignal): Promise<JoinAnswer | undefined> {
+    if (this.#identity.credentials !== undefined) return await this.#ask(request, signal);
+    if (!this.#identity.enrolsByRegistry || request.authorization === undefined) return undefined;
+    if (this.#enrolment !== undefined) {
+      // Somebody else's request enrols us right now: wait for it, then ask with the certificate.
+      await this.#enrolment.catch(() => {});
+      return this.#identity.credentials === undefined ? undefined : await this.#ask(request, signal);
+    }
+    const enrolment = this.#askAndEnrol(request, signal);
+    this.#enrolment = enrolment;
+    try {
+      return await enrolment;
+    } finally {
+      this.#enrolment = undefined;
+    }
+  }
+
+  async #askAndEnrol(request: BlobRequest, signal: AbortSignal): Promise<JoinAnswer> {
+    const { csrPem, privateKeyPem } = await createSigningRequest();
+    const answer = await this.#ask(request, signal, { csr: csrPem, ...(this.#name === undefined ? {} : { name: this.#name }) });
+    if (answer.verdict === 'granted' && answer.enrolment !== undefined) this.#identity.adopt(answer.enrolment, privateKeyPem);
+    return answer;
+  }
+
+  async #ask({ blob, authorization, intent }: BlobRequest, signal: AbortSignal, extra: { csr?: string; name?: string } = {}) {
+    const credentials = this.#identity.credentials;
+    const isHeld = credentials !== undefined && this.#held(blob)?.isComplete === true;
+    return await this.#identity.client.join(
+      {
+        registry: blob.registry,
+        repository: blob.repository,
+        digest: blob.digest,
+        ...(authorization === undefined ? {} : { authorization }),
+        // What we hold whole we only need the right to: the seeder must not read it again on our account.
+        intent: isHeld ? 'check' : intent,
+        ...extra,
+      },
+      { signal: AbortSignal.any([signal, AbortSignal.timeout(JOIN_TIMEOUT_MS)]) },
+    );
+  }
+
+  async #openGranted({ blob, intent }: BlobRequest, answer: Granted): Promise<OpenBlob | undefined> {
+    const swarmId = this.#swarmId(blob);
+    if (swarmId === undefined || answer.swarmId !== swarmId) {
+      throw new AppError('TRACKER_UNAVAILABLE', { reason: 'it answered for another swarm' });
+    }
+    this.#grants.put(swarmId, { grant: answer.grant, expiresAt: answer.grantExpiresAt });
+    const { offer } = answer;
+    const held = this.#held(blob);
+    if (intent === 'check') {
+      const size = held?.geometry.size ?? (offer.kind === 'inline' ? Buffer.byteLength(offer.bytes, 'base64') : offer.size);
+      return size === undefined ? undefined : sizeOnly(size);
+    }
+    if (offer.kind === 'inline' && held === undefined) return openInline(Buffer.from(offer.bytes, 'base64'), blob);
+    if (held?.isComplete === true) return await this.#openSwarm(blob, swarmId, held.geometry, held.hashRecords);
+    if (offer.kind !== 'swarm') return undefined;
+    const batches = offer.batches.map((batch) => Buffer.from(batch, 'base64'));
+    return await this.#openSwarm(blob, swarmId, pieceGeometry(offer.size, offer.pieceLength), batches);
+  }
+
+  async #openSwarm(
+    blob: BlobRef,
+    swarmId: SwarmId,
+    geometry: Swarm['blob']['geometry'],
+    batches: readonly Uint8Array[],
+  ): Promise<OpenBlob> {
+    const engine = await this.#engine();
+    const swarm = await engine.download({ blob, swarmId, geometry, batches });
+    const reader = new BlobReader(swarm);
+    const release = swarm.acquire();
+    return {
+      size: geometry.size,
+      read: (range, options) => reader.read(range, options),
+      served: reader.served,
+      close: release,
+    };
+  }
+
+  #swarmId(blob: BlobRef): SwarmId | undefined {
+    const clusterId = this.#identity.credentials?.identity.clusterId;
+    return clusterId === undefined ? undefined : swarmIdOf(clusterId, blob.registry, blob.digest);
+  }
+
+  #held(blob: BlobRef): ReturnType<BlobStore['get']> {
+    const swarmId = this.#swarmId(blob);
+    return swarmId === undefined ? undefined : this.#store.get(swarmId);
+  }
+}
+
+/** A small blob that came whole with the join answer, checked here against its digest. */
+function openInline(bytes: Buffer, { digest }: BlobRef): OpenBlob | undefined {
+  if (!createHash('sha256').update(bytes).digest().equals(digestBytes(digest))) {
+    throw new AppError('PIECE_REJECTED', { reason: 'a blob in a join answer does not match its digest', digest });
+  }
+  const served = { peers: 0, cache: 0 };
+  return {
+    size: bytes.length,
+    async *read({ start, end }) {
+      served.peers += end - start;
+      yield bytes.subarray(start, end);
+    },
+    served,
+    close: () => {},
+  };
+}
+
+/** The answer to a HEAD: its size is known and nothing is read. */
+function sizeOnly(size: number): OpenBlob {
+  return {
+    size,
+    // biome-ignore lint/correctness/useYield: a HEAD has no body; reading one is a bug, and it must show as an error.
+    async *read() {
+      throw new AppError('PIECE_MISSING', { reason: 'the blob was opened for its size only' });
+    },
+    served: { peers: 0, cache: 0 },
+    close: () => {},
+  };
+}
