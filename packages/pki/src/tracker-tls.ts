@@ -5,7 +5,7 @@ import { demandIdentity } from './identity.ts';
 import { HANDSHAKE_TIMEOUT_MS, type TlsMaterial } from './tls-material.ts';
 
 /** Options for a dial to the tracker; fits the `connect` of an undici dispatcher. */
-export type TrackerConnectOptions = Omit<ConnectionOptions, 'host' | 'port' | 'path' | 'socket'> & {
+export type TrackerConnectOptions = Omit<ConnectionOptions, 'host' | 'port' | 'path' | 'socket' | 'timeout'> & {
   /** undici keeps TLS sessions by default. A resumed one skips `checkServerIdentity`. */
   readonly maxCachedSessions: 0;
 };
