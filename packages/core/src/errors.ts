@@ -26,6 +26,7 @@ export const ERROR_CODES = {
   KEY_FILE_UNSAFE: { status: undefined, summary: 'a file that holds a secret is open to others or cannot be read' },
   // registry
   REFERENCE_INVALID: { status: undefined, summary: 'an image reference cannot be understood' },
+  AUTHORIZATION_INVALID: { status: 400, summary: 'a credential cannot be written as an Authorization header' },
   REGISTRY_UNKNOWN: { status: 403, summary: 'the registry is not one that this process is configured for' },
   REGISTRY_REFUSED: { status: 403, summary: 'the registry refused the request' },
   REGISTRY_UNAVAILABLE: { status: 502, summary: 'the registry cannot be reached or answers out of order' },
@@ -42,6 +43,7 @@ export const ERROR_CODES = {
   // store
   STORE_LOCKED: { status: undefined, summary: 'another process uses this data directory' },
   STORE_FULL: { status: undefined, summary: 'there is no room for the blob within the quota or on the disk' },
+  STORE_FAULT: { status: undefined, summary: 'the disk refused to read or write' },
   STORE_CLOSED: { status: undefined, summary: 'the store is closed' },
   PIECE_REJECTED: { status: undefined, summary: 'a piece does not match its signed hash' },
   PIECE_MISSING: { status: undefined, summary: 'a piece was asked for that is not verified yet' },
@@ -66,6 +68,9 @@ export const ERROR_CODES = {
   // proxy
   CONNECT_TARGET_INVALID: { status: 400, summary: 'a CONNECT target is not of the form host:port' },
   LISTEN_NOT_LOOPBACK: { status: undefined, summary: 'the proxy listens on loopback addresses only' },
+  TUNNEL_FAILED: { status: 502, summary: 'the target of a tunnel cannot be reached' },
+  HOST_MISDIRECTED: { status: 421, summary: 'a request names another host than the one it was sent to' },
+  REQUEST_UNSUPPORTED: { status: 400, summary: 'the proxy does not take this kind of request' },
 } as const satisfies Record<string, ErrorCodeEntry>;
 
 /** A code of {@link ERROR_CODES}; what callers branch on. */

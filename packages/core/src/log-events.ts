@@ -38,6 +38,8 @@ export const LOG_EVENTS = [
   'store_blob_dropped',
   'store_blob_evicted',
   'store_write_failed',
+  'store_blob_checked',
+  'store_sync_failed',
   // proxy
   'trust_written',
   'trust_removed',

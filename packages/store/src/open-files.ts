@@ -1,0 +1,113 @@
+import { closeSync, open as openCallback } from 'node:fs';
+import { promisify } from 'node:util';
+import type { BlobFds } from './piece-task.ts';
+
+const open = promisify(openCallback);
+
+/** Where the open-able files of a blob are. */
+export interface BlobFilePaths {
+  readonly data: string;
+  readonly pieces: string;
+  readonly bitmap: string;
+}
+
+interface OpenEntry {
+  readonly opened: Promise<BlobFds>;
+  users: number;
+}
+
+/**
+ * Keeps the files of recently used blobs open, at most `maxBlobs` of them (three descriptors each), and closes the least
+ * recently used idle one to make room. Whoever finds all in use waits.
+ */
+export class OpenFiles {
+  readonly #maxBlobs: number;
+  /** From least to most recently used. */
+  readonly #entries = new Map<BlobFilePaths, OpenEntry>();
+  readonly #waiting: (() => void)[] = [];
+
+  constructor({ maxBlobs }: { maxBlobs: number }) {
+    this.#maxBlobs = maxBlobs;
+  }
+
+  /** Number of blobs whose files are open. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Runs `work` with the files of `paths`, which stay open until it ends. Throws what opening them throws. */
+  async use<T>(paths: BlobFilePaths, work: (files: BlobFds) => Promise<T>): Promise<T> {
+    let entry = this.#entries.get(paths);
+    while (entry === undefined) {
+      if (this.#entries.size < this.#maxBlobs || this.#closeOneIdle()) {
+        entry = { opened: openAll(paths), users: 0 };
+      } else {
+        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        entry = this.#entries.get(paths);
+      }
+    }
+    this.#entries.delete(paths);
+    this.#entries.set(paths, entry);
+    entry.users += 1;
+    try {
+      return await work(await this.#openedOf(paths, entry));
+    } finally {
+      entry.users -= 1;
+      if (entry.users === 0) this.#waiting.shift()?.();
+    }
+  }
+
+  /** Closes the files of a blob that nobody uses any more. */
+  async close(paths: BlobFilePaths): Promise<void> {
+    const entry = this.#entries.get(paths);
+    if (entry === undefined) return;
+    this.#entries.delete(paths);
+    closeAll(await entry.opened);
+    this.#waiting.shift()?.();
+  }
+
+  async #openedOf(paths: BlobFilePaths, entry: OpenEntry): Promise<BlobFds> {
+    try {
+      return await entry.opened;
+    } catch (error) {
+      if (this.#entries.get(paths) === entry) this.#entries.delete(paths);
+      throw error;
+    }
+  }
+
+  #closeOneIdle(): boolean {
+    for (const [paths, entry] of this.#entries) {
+      if (entry.users > 0) continue;
+      this.#entries.delete(paths);
+      // An idle entry was opened and used before, so this is no wait and cannot fail.
+      void entry.opened.then(closeAll);
+      return true;
+    }
+    return false;
+  }
+}
+
+async function openAll({ data, pieces, bitmap }: BlobFilePaths): Promise<BlobFds> {
+  const opened: number[] = [];
+  try {
+    for (const path of [data, pieces, bitmap]) opened.push(await open(path, 'r+'));
+  } catch (error) {
+    opened.forEach(closeOne);
+    throw error;
+  }
+  const [dataFd = -1, piecesFd = -1, bitmapFd = -1] = opened;
+  return { data: dataFd, pieces: piecesFd, bitmap: bitmapFd };
+}
+
+// Closing is synchronous because it frees no space: a blob's files are closed before they are unlinked.
+function closeAll({ data, pieces, bitmap }: BlobFds): void {
+  [data, pieces, bitmap].forEach(closeOne);
+}
+
+function closeOne(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch {
+    // close(2) frees the descriptor even when it reports a fault, and the pieces' hashes find what the disk lost.
+  }
+}

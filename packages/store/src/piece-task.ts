@@ -1,0 +1,42 @@
+import type { DiskFault } from './disk-error.ts';
+
+/** The open files of one blob. Numbers, because a worker thread shares the process's table of open files. */
+export interface BlobFds {
+  readonly data: number;
+  readonly pieces: number;
+  readonly bitmap: number;
+}
+
+interface PieceLocation {
+  readonly files: BlobFds;
+  readonly index: number;
+  /** Offset of the piece in the data file, in bytes. */
+  readonly position: number;
+  /** Bytes of the piece. */
+  readonly size: number;
+}
+
+/** Hash `buffer` and, if it matches `sha256`, store it. `buffer` is transferred there and back. */
+export interface WriteTask extends PieceLocation {
+  readonly kind: 'write';
+  readonly buffer: ArrayBuffer;
+  readonly sha256: Uint8Array;
+}
+
+/** Hash what the disk holds and set or clear the piece's bit accordingly. */
+export interface CheckTask extends PieceLocation {
+  readonly kind: 'check';
+}
+
+/** Work for the hash worker. */
+export type PieceTask = WriteTask | CheckTask;
+
+/** How a task ended. `conflict`: the store holds this piece already, under another hash. */
+export type PieceOutcome = 'verified' | 'rejected' | 'conflict';
+
+/** What the worker answers; `buffer` comes back whatever happened. */
+export interface PieceReply {
+  readonly id: number;
+  readonly result: { readonly outcome: PieceOutcome } | { readonly fault: DiskFault };
+  readonly buffer: ArrayBuffer | undefined;
+}

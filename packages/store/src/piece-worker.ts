@@ -1,0 +1,77 @@
+import { Worker } from 'node:worker_threads';
+import { AppError } from '@sealift/core';
+import { asDiskError, errorOfFault } from './disk-error.ts';
+import { Gate } from './gate.ts';
+import type { PieceOutcome, PieceReply, PieceTask } from './piece-task.ts';
+
+/**
+ * Tasks handed to the thread at once. Enough that it never idles while the main thread is busy, few enough that a crash
+ * of the thread fails few pieces.
+ */
+const MAX_IN_FLIGHT = 8;
+
+interface PendingTask {
+  readonly resolve: (done: { outcome: PieceOutcome; buffer: ArrayBuffer | undefined }) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * One thread that hashes and writes pieces, so that neither blocks the event loop. Starts at the first task, keeps the
+ * process alive only while it has one, and is replaced at the next task if it crashed.
+ */
+export class PieceWorker {
+  readonly #gate = new Gate(MAX_IN_FLIGHT);
+  #thread: { worker: Worker; pending: Map<number, PendingTask> } | undefined;
+  #nextId = 0;
+  #isStopped = false;
+
+  /** Throws `STORE_FULL` or `STORE_FAULT`, also if the thread crashed; the buffer is lost to the caller then. */
+  run(task: PieceTask): Promise<{ outcome: PieceOutcome; buffer: ArrayBuffer | undefined }> {
+    return this.#gate.run(() => this.#post(task));
+  }
+
+  /** Ends the thread. Pending tasks fail. Later ones too. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#thread?.worker.terminate();
+  }
+
+  #post(task: PieceTask): Promise<{ outcome: PieceOutcome; buffer: ArrayBuffer | undefined }> {
+    return new Promise((resolve, reject) => {
+      if (this.#isStopped) throw new AppError('STORE_CLOSED');
+      const { worker, pending } = this.#start();
+      const id = this.#nextId;
+      this.#nextId += 1;
+      worker.postMessage({ id, task }, task.kind === 'write' ? [task.buffer] : []);
+      pending.set(id, { resolve, reject });
+      worker.ref();
+    });
+  }
+
+  #start(): { worker: Worker; pending: Map<number, PendingTask> } {
+    if (this.#thread !== undefined) return this.#thread;
+    const worker = new Worker(new URL('./hash-worker.ts', import.meta.url));
+    const thread = { worker, pending: new Map<number, PendingTask>() };
+    let crash: unknown;
+    worker.on('message', (reply: PieceReply) => {
+      const task = thread.pending.get(reply.id);
+      thread.pending.delete(reply.id);
+      if (thread.pending.size === 0) worker.unref();
+      if ('outcome' in reply.result) task?.resolve({ outcome: reply.result.outcome, buffer: reply.buffer });
+      else task?.reject(asDiskError(errorOfFault(reply.result.fault), 'writing or checking a piece failed'));
+    });
+    worker.on('error', (error) => {
+      crash = error;
+    });
+    // Tasks fail only here: until the thread is gone it may still use the files, and they must not be closed under it.
+    worker.on('exit', () => {
+      if (this.#thread === thread) this.#thread = undefined;
+      for (const { reject } of thread.pending.values()) {
+        reject(new AppError('STORE_FAULT', { reason: 'the hash worker ended' }, { cause: crash }));
+      }
+      thread.pending.clear();
+    });
+    this.#thread = thread;
+    return thread;
+  }
+}

@@ -1,0 +1,55 @@
+import type { Bitfield, Digest, PieceGeometry, RegistryHost, SwarmId } from '@sealift/core';
+
+/** What {@link StoredBlob.verify} found. */
+export interface VerifyResult {
+  /** Pieces that were hashed. */
+  readonly checked: number;
+  /** Indexes of those that did not match. They are missing now. */
+  readonly dropped: readonly number[];
+}
+
+/** A blob on this node's disk, whole or in part. One object per swarm, as long as the store holds it. */
+export interface StoredBlob {
+  readonly swarmId: SwarmId;
+  readonly registry: RegistryHost;
+  readonly digest: Digest;
+  readonly geometry: PieceGeometry;
+  /** The verified pieces. The store alone changes it. */
+  readonly bitfield: Bitfield;
+  /** All pieces are there and {@link markComplete} has said that they make the digest. */
+  readonly isComplete: boolean;
+  /** What {@link appendHashes} added, in order; the store does not look inside. */
+  readonly hashRecords: readonly Buffer[];
+
+  /**
+   * Hashes the first bytes of `data`, as many as piece `index` has, and stores them only if they match: the one way in.
+   * Takes the buffer (it is transferred) and gives it back for reuse; a call that throws keeps it. A piece that is there
+   * already is verified again and left as it is. Throws `PIECE_REJECTED` if a call makes no sense or contradicts the hash
+   * under which the piece is held, `STORE_FULL` when the disk is full, `STORE_FAULT` when it fails, `STORE_CLOSED`.
+   */
+  writePiece(index: number, data: ArrayBuffer, sha256: Uint8Array): Promise<{ verified: boolean; buffer: ArrayBuffer }>;
+
+  /**
+   * Fills `into` with the bytes of the blob from `offset`. Throws `PIECE_MISSING` unless all of them are verified,
+   * `STORE_FAULT` when the disk fails, `STORE_CLOSED`.
+   */
+  read(offset: number, into: Uint8Array): Promise<void>;
+
+  /** Keeps one signed hash batch with the blob. Throws `STORE_FULL` above 256 bytes per piece plus 4 KiB in all. */
+  appendHashes(record: Uint8Array): Promise<void>;
+
+  /** Puts `records` in place of all kept ones, in one step. */
+  replaceHashes(records: readonly Uint8Array[]): Promise<void>;
+
+  /** Remembers that the blob matches its digest; throws `PIECE_MISSING` unless all pieces are there. */
+  markComplete(): Promise<void>;
+
+  /**
+   * Keeps the blob's files on the disk until the returned function is called (safe to call twice), and counts as a use.
+   * Throws `STORE_CLOSED` once the blob is evicted or deleted.
+   */
+  pin(): () => void;
+
+  /** Hashes all pieces again and drops those that the disk has changed. Ends early, without an error, on `signal`. */
+  verify(options?: { signal?: AbortSignal }): Promise<VerifyResult>;
+}
