@@ -1,0 +1,35 @@
+import { AppError, parseNodeId, systemClock } from '@sealift/core';
+import type { ConfigOf } from '../config.ts';
+import type { DENY_OPTIONS } from '../options.ts';
+import { openExistingState } from '../tracker-data.ts';
+
+type Config = ConfigOf<typeof DENY_OPTIONS>;
+type Context = { readonly args: readonly string[] };
+
+/** `sealift deny NODE-ID`: the running tracker notices at the next call of any node. */
+export async function runDeny(config: Config, { args: [nodeId = ''] }: Context): Promise<void> {
+  const state = await openExistingState(config, systemClock);
+  try {
+    const id = parseNodeId(nodeId);
+    if (state.nodes.get(id) === undefined) {
+      throw new AppError('CONFIG_INVALID', {
+        reason: `no node ${id} was ever enrolled here`,
+        advice: 'Its id stands in the audit log.',
+      });
+    }
+    process.stdout.write(state.denyList.deny(id) ? `${id} is denied\n` : `${id} was denied already\n`);
+  } finally {
+    state.close();
+  }
+}
+
+/** `sealift allow NODE-ID`: takes back a denial. */
+export async function runAllow(config: Config, { args: [nodeId = ''] }: Context): Promise<void> {
+  const state = await openExistingState(config, systemClock);
+  try {
+    const id = parseNodeId(nodeId);
+    process.stdout.write(state.denyList.allow(id) ? `${id} is allowed again\n` : `${id} was not denied\n`);
+  } finally {
+    state.close();
+  }
+}

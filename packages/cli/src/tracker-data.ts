@@ -1,0 +1,26 @@
+import { access } from 'node:fs/promises';
+import { AppError, type Clock } from '@sealift/core';
+import { readSecretFile } from '@sealift/pki';
+import { openTrackerState, type TrackerState } from '@sealift/tracker';
+
+/** The part of a configuration that says where a tracker keeps its state. */
+export interface TrackerData {
+  readonly data: string;
+  readonly caPassphraseFile: string | undefined;
+}
+
+/** The passphrase of the CA key, if one is configured; throws `KEY_FILE_UNSAFE`. */
+export async function readPassphrase({ caPassphraseFile }: TrackerData): Promise<string | undefined> {
+  return caPassphraseFile === undefined ? undefined : (await readSecretFile(caPassphraseFile)).replace(/\r?\n$/, '');
+}
+
+/** The state of a tracker that has run before; it may be running now. Throws `CONFIG_INVALID` where there is none. */
+export async function openExistingState(config: TrackerData, clock: Clock): Promise<TrackerState> {
+  try {
+    await access(config.data);
+  } catch (error) {
+    const advice = 'Start `sealift tracker` with this data directory first.';
+    throw new AppError('CONFIG_INVALID', { reason: `there is no tracker in ${config.data}`, advice }, { cause: error });
+  }
+  return await openTrackerState({ dataDirectory: config.data, passphrase: await readPassphrase(config), clock });
+}
