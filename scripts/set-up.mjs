@@ -73,14 +73,18 @@ function hasRightNode() {
 }
 
 function installModules() {
-  say('installing the dependencies (npm ci), which takes about a minute');
+  say('installing the dependencies (npm ci), which takes less than a minute');
   // Within `npm test` this is the npm that the user called.
   const npm = process.env['npm_execpath'];
   const [command, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
-  const { status, error } = spawnSync(command, [...first, 'ci', '--include=dev', '--ignore-scripts=false'], {
-    cwd: ROOT,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+  const { status, error } = spawnSync(
+    command,
+    [...first, 'ci', '--include=dev', '--ignore-scripts=false', '--loglevel=error'],
+    {
+      cwd: ROOT,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    },
+  );
   if (error || status !== 0) {
     fail(`npm ci failed (${error?.message ?? `exit code ${status}`}). Its output above says why; then run this again.`);
   }

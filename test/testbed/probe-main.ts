@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
+import { connect as connectPlain } from 'node:net';
 import { text as readText } from 'node:stream/consumers';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { ProbeAnswer, ProbeRequest } from './probe.ts';
 
 /** Bytes of the body that are shown. */
@@ -13,13 +14,14 @@ const SHOWN_BYTES = 1024;
 
 const probe: ProbeRequest = JSON.parse(await readText(process.stdin));
 const url = new URL(probe.url);
-const ca = probe.trust.map((file) => readFileSync(file, 'utf8'));
-const port = url.port || '443';
-const socket = await openTls();
-const { method = 'GET', headers = {} } = probe;
-const request = httpsRequest(url, {
-  method,
-  headers: { connection: 'close', ...headers },
+const isTls = url.protocol === 'https:';
+const port = Number(url.port || (isTls ? 443 : 80));
+const socket = isTls ? await openTls() : connectPlain(port, url.hostname);
+const request = httpRequest({
+  host: url.hostname,
+  path: `${url.pathname}${url.search}`,
+  method: probe.method ?? 'GET',
+  headers: { host: url.host, connection: 'close', ...probe.headers },
   createConnection: () => socket,
 });
 request.end();
@@ -38,28 +40,26 @@ const answer: ProbeAnswer = {
   bytes,
   digest: `sha256:${hash.digest('hex')}`,
   text,
-  certificate: socket.getPeerCertificate().fingerprint256,
+  certificate: 'getPeerCertificate' in socket ? socket.getPeerCertificate().fingerprint256 : '',
 };
 process.stdout.write(JSON.stringify(answer));
 
 async function openTls(): Promise<TLSSocket> {
+  const ca = probe.trust.map((file) => readFileSync(file, 'utf8'));
   const options = { servername: url.hostname, ca };
-  const tls = await openTransport(options);
+  const tls =
+    probe.proxy === undefined
+      ? connectTls({ ...options, host: url.hostname, port })
+      : connectTls({ ...options, socket: await openTunnel(new URL(`http://${probe.proxy}`)) });
   await once(tls, 'secureConnect');
   return tls;
 }
 
-async function openTransport(options: { servername: string; ca: string[] }): Promise<TLSSocket> {
-  if (probe.proxy === undefined) return connect({ ...options, host: url.hostname, port: Number(port) });
-  const proxy = new URL(`http://${probe.proxy}`);
-  const tunnel = httpRequest({
-    host: proxy.hostname,
-    port: proxy.port,
-    method: 'CONNECT',
-    path: `${url.hostname}:${port}`,
-  });
+async function openTunnel(proxy: URL): Promise<Socket> {
+  const path = `${url.hostname}:${port}`;
+  const tunnel = httpRequest({ host: proxy.hostname, port: proxy.port, method: 'CONNECT', path });
   tunnel.end();
-  const [answered, socket] = await once(tunnel, 'connect');
+  const [answered, tunnelled] = (await once(tunnel, 'connect')) as [IncomingMessage, Socket];
   if (answered.statusCode !== 200) throw new Error(`CONNECT was answered with ${answered.statusCode}`);
-  return connect({ ...options, socket });
+  return tunnelled;
 }

@@ -21,7 +21,7 @@ export interface ProbeAnswer {
   readonly digest: string;
   /** The first kilobyte of the body. */
   readonly text: string;
-  /** SHA-256 of the certificate that the server showed, as `AA:BB:…`. */
+  /** SHA-256 of the certificate that the server showed, as `AA:BB:…`; empty for plain HTTP. */
   readonly certificate: string;
 }
 

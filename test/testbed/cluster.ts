@@ -1,0 +1,181 @@
+import { copyFile, mkdir, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { Dockerd } from './docker.ts';
+import { buildImage, type Image, pushImage } from './image.ts';
+import { Registry } from './registry.ts';
+import { mintRegistryToken, type TokenIssuer } from './registry-token.ts';
+import { type JoinToken, NodeProcess, PROXY_ADDRESS, TrackerProcess, type UpstreamRegistry } from './sealift.ts';
+import { Testbed } from './testbed.ts';
+import { type RegistryUser, TokenServer } from './token-server.ts';
+import { selfSign, UpstreamAuthority } from './upstream-pki.ts';
+
+const REGISTRY_PORT = 5000;
+const TOKEN_PORT = 5001;
+
+/** Who may do what: `ci` publishes, `alice` belongs to team A, `bob` to team B. */
+const RIGHTS: Readonly<Record<string, RegistryUser['rights']>> = {
+  ci: { '*': ['pull', 'push'] },
+  alice: { 'team-a/app': ['pull'], 'team-a/big': ['pull'] },
+  bob: { 'team-b/app': ['pull'] },
+};
+
+/** A node with its runtime. */
+export interface DockerNode {
+  readonly sealift: NodeProcess;
+  readonly docker: Dockerd;
+}
+
+/** A whole deployment: a private registry with its token service, a tracker, and hosts for nodes. */
+export class Cluster {
+  readonly testbed: Testbed;
+  readonly authority: UpstreamAuthority;
+  readonly registry: Registry;
+  readonly tokens: TokenServer;
+  readonly tracker: TrackerProcess;
+  readonly #issuer: TokenIssuer;
+  readonly #services: { stop(): Promise<void> }[] = [];
+  readonly #minted: string[] = [];
+  #joinToken: JoinToken | undefined;
+
+  private constructor(o: {
+    testbed: Testbed;
+    authority: UpstreamAuthority;
+    registry: Registry;
+    tokens: TokenServer;
+    tracker: TrackerProcess;
+    issuer: TokenIssuer;
+  }) {
+    this.testbed = o.testbed;
+    this.authority = o.authority;
+    this.registry = o.registry;
+    this.tokens = o.tokens;
+    this.tracker = o.tracker;
+    this.#issuer = o.issuer;
+  }
+
+  /** Brings up everything but the nodes; `hosts` names the machines for those. */
+  static async start({ hosts }: { hosts: readonly string[] }): Promise<Cluster> {
+    const testbed = await Testbed.start({
+      hosts: {
+        registry: ['registry.test', 'auth.test', 'other.test'],
+        tracker: ['tracker.test'],
+        ...Object.fromEntries(hosts.map((name) => [name, []])),
+      },
+    });
+    try {
+      const host = testbed.network.host('registry');
+      const authority = await UpstreamAuthority.create(path.join(testbed.directory, 'pki'), 'Upstream Test CA');
+      const dnsNames = ['registry.test', 'auth.test'];
+      const tls = await authority.issue('registry', { dnsNames, addresses: [host.address] });
+      const issuer = await createIssuer(testbed.directory);
+      const tokens = await TokenServer.start(host, { port: TOKEN_PORT, tls, issuer, rights: RIGHTS });
+      const registry = await Registry.start(host, {
+        dnsName: 'registry.test',
+        port: REGISTRY_PORT,
+        tls,
+        authority: authority.certificate,
+        auth: { realm: `https://auth.test:${TOKEN_PORT}/token`, issuer },
+      });
+      const upstream = { name: registry.name, authority: authority.certificate };
+      const tracker = new TrackerProcess(testbed.network.host('tracker'), upstream);
+      const cluster = new Cluster({ testbed, authority, registry, tokens, tracker, issuer });
+      await tracker.start();
+      cluster.#joinToken = await tracker.createToken();
+      return cluster;
+    } catch (error) {
+      await testbed.stop();
+      throw error;
+    }
+  }
+
+  get upstream(): UpstreamRegistry {
+    return { name: this.registry.name, authority: this.authority.certificate };
+  }
+
+  get joinToken(): JoinToken {
+    if (this.#joinToken === undefined) throw new Error('the tracker was not started');
+    return this.#joinToken;
+  }
+
+  /** Starts a node and a dockerd that uses it as its proxy, on one of the hosts. */
+  async startNode(name: string): Promise<DockerNode> {
+    const host = this.testbed.network.host(name);
+    await this.trust(name, this.registry.name, this.authority.certificate);
+    const sealift = await NodeProcess.start(host, { registry: this.upstream, token: this.joinToken });
+    this.#services.unshift(sealift);
+    const docker = await Dockerd.start(host, { runName: this.testbed.name, proxy: PROXY_ADDRESS });
+    this.#services.unshift(docker);
+    return { sealift, docker };
+  }
+
+  /** Starts a dockerd that knows nothing of Sealift: the measure of what the registry itself would say. */
+  async startPlainDocker(name: string): Promise<Dockerd> {
+    await this.trust(name, this.registry.name, this.authority.certificate);
+    const docker = await Dockerd.start(this.testbed.network.host(name), { runName: this.testbed.name });
+    this.#services.unshift(docker);
+    return docker;
+  }
+
+  /** Puts a CA into a host's Docker trust directory, as its operator would. */
+  async trust(name: string, registry: string, authority: string): Promise<void> {
+    const directory = path.join(this.testbed.network.host(name).certificatesDirectory, registry);
+    await mkdir(directory, { recursive: true });
+    await copyFile(authority, path.join(directory, 'ca.crt'));
+  }
+
+  /** Every trust anchor that dockerd on this host believes for the registry, Sealift's own among them. */
+  async trustOf(name: string): Promise<string[]> {
+    const directory = path.join(this.testbed.network.host(name).certificatesDirectory, this.registry.name);
+    const files = (await readdir(directory)).filter((file) => file.endsWith('.crt'));
+    return files.map((file) => path.join(directory, file));
+  }
+
+  /** Builds an image and publishes it as `repository:1`. */
+  async publish(repository: string, o: { seed: string; layerBytes: readonly number[] }): Promise<Image> {
+    const image = await buildImage(path.join(this.testbed.directory, `image-${o.seed}`), o);
+    const user = { name: 'ci', ...this.tokens.user('ci') };
+    const { registry, authority } = this;
+    await pushImage(registry.host, { image, registry, repository, authority: authority.certificate, user });
+    return image;
+  }
+
+  /** `docker login` of a user of the registry. */
+  async login(docker: Dockerd, name: string): Promise<void> {
+    await docker.login(this.registry.name, { name, password: this.tokens.user(name).password });
+  }
+
+  /** A registry token for pulling from `repository`, as the token service would give `name`. */
+  mint(name: string, repository: string, { expiresInSeconds = 300 } = {}): string {
+    const access = [{ repository, actions: ['pull'] }];
+    const token = mintRegistryToken(this.#issuer, { subject: name, access, expiresInSeconds });
+    this.#minted.push(token);
+    return token;
+  }
+
+  /** Everything that must stay with those whom it was given to. */
+  async secrets(): Promise<string[]> {
+    return [...(await this.tokens.secrets()), ...this.#minted];
+  }
+
+  /** Stops daemons and nodes, the youngest first, then the tracker, and leaves their files for a last look. */
+  async stopServices(): Promise<void> {
+    // dockerd and its node end in the order in which an operator would end them.
+    for (const service of this.#services.splice(0)) await service.stop();
+    await this.tracker.stop();
+  }
+
+  async stop(): Promise<void> {
+    try {
+      await this.stopServices();
+    } finally {
+      await this.testbed.stop();
+    }
+  }
+}
+
+async function createIssuer(directory: string): Promise<TokenIssuer> {
+  const at = (file: string) => path.join(directory, 'pki', file);
+  const issuer = { certificate: at('token.crt'), key: at('token.key'), issuer: 'sl-issuer', service: 'sl-registry' };
+  await selfSign('token-issuer', issuer);
+  return issuer;
+}
