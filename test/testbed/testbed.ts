@@ -39,6 +39,11 @@ export class Testbed {
     }
   }
 
+  /** The process that cleans up after us. */
+  get reaperPid(): number | undefined {
+    return this.#reaper.pid;
+  }
+
   /** Ends whatever still runs and removes all files and namespaces. Fails, with the reason, if something stays. */
   async stop(): Promise<void> {
     await release(this.#reaper);
