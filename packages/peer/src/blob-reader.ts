@@ -36,7 +36,10 @@ export class BlobReader {
   }
 
   /** Verified bytes of `[start, end)`. A chunk is valid until the next one is asked for. */
-  async *read({ start, end }: { start: number; end: number }, { signal }: { signal: AbortSignal }): AsyncGenerator<Uint8Array> {
+  async *read(
+    { start, end }: { start: number; end: number },
+    { signal }: { signal: AbortSignal },
+  ): AsyncGenerator<Uint8Array> {
     const buffers: [Uint8Array, Uint8Array] = [new Uint8Array(CHUNK_LENGTH), new Uint8Array(CHUNK_LENGTH)];
     let turn: 0 | 1 = 0;
     let position = start;

@@ -64,7 +64,7 @@ export class GrantKeeper implements GrantSource {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Takes a grant. A grant that ends before the one already held is ignored, unless the certificate has changed. */
+  /** Takes a grant in place of the one held before. */
   put(swarmId: SwarmId, grant: HeldGrant): void {
     const held = this.#held.get(swarmId);
     this.#held.delete(swarmId);
