@@ -27,5 +27,6 @@ export function encodeAnnounceExtras(deny: DenyList, askerVersion: number): Reco
 
 /** Reads `deny_version` of a query; 0, which no list has once it was changed, for what is not a version. */
 export function parseDenyVersion(value: unknown): number {
-  return typeof value === 'string' && /^[0-9]{1,15}$/.test(value) ? Number(value) : 0;
+  const version = typeof value === 'string' && /^[0-9]{1,16}$/.test(value) ? Number(value) : 0;
+  return Number.isSafeInteger(version) ? version : 0;
 }

@@ -35,6 +35,7 @@ export {
   encodePieceHeader,
   MAX_FRAME_LENGTH,
   MAX_PIECE_COUNT,
+  MESSAGE_ID,
   type Message,
   PIECE_HEADER_LENGTH,
   writePieceHeader,
