@@ -62,6 +62,7 @@ export const ERROR_CODES = {
   NODE_DENIED: { status: 403, summary: 'the node is on the deny list' },
   JOIN_TOKEN_REJECTED: { status: 403, summary: 'the join token is unknown, spent, expired or revoked' },
   ENROLMENT_REJECTED: { status: 403, summary: 'this way of enrolment is not open here' },
+  ADMIN_TOKEN_REQUIRED: { status: 401, summary: 'this call needs the admin token of the tracker' },
   INVALID_REQUEST: { status: 400, summary: 'the request does not fit its schema' },
   NOT_FOUND: { status: 404, summary: 'there is nothing at this address' },
   TOO_MANY_REQUESTS: { status: 429, summary: 'too many requests' },

@@ -1,0 +1,241 @@
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { AppError, type BlobRef, digestFromSha256, isAppError, isDigest, type RegistryHost } from '@sealift/core';
+import { checkAuthorization } from './authorization.ts';
+import { BlobBody } from './blob-body.ts';
+import { ConnectionPools, type Connections } from './connections.ts';
+import { parseContentLength, parseContentRange } from './content-range.ts';
+import { type Answer, discard, type ExchangeOptions, exchange, readBody } from './exchange.ts';
+import { blobVerdict, type HeadVerdict } from './head-verdict.ts';
+import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.ts';
+import { isTag } from './reference.ts';
+import type { RegistryConfig } from './registry-config.ts';
+import { upstreamOrigin } from './upstream.ts';
+
+/** Longest manifest, in bytes: what the OCI distribution-spec asks registries to accept. */
+const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** Manifest types asked for where the caller names none (OCI image-spec, Docker image manifest v2.2). */
+const MANIFEST_TYPES = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+];
+
+/** Settings of a {@link RegistryClient}. */
+export interface RegistryClientOptions {
+  /** The only registries that are ever asked. */
+  readonly registries: readonly RegistryConfig[];
+  /** Longest wait for the headers of one answer, in ms, connecting included. @default 30_000 */
+  readonly headersTimeoutMs?: number;
+  /** Longest pause inside a body, in ms, while the reader keeps up; for a manifest, its whole transfer. @default 30_000 */
+  readonly bodyTimeoutMs?: number;
+  /** Longest wait for TCP and TLS, in ms. @default 10_000 */
+  readonly connectTimeoutMs?: number;
+}
+
+/** A blob that the registry sends. `body` starts at `offset` and is **not verified**. */
+export interface RegistryBlob {
+  /** Bytes of the whole blob; `undefined` if the registry does not say. */
+  readonly size: number | undefined;
+  readonly offset: number;
+  readonly body: Readable;
+}
+
+/** A registry's answer to a manifest request, whatever its status. A manifest asked for by digest is verified. */
+export interface ManifestAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+}
+
+/**
+ * The client half of the OCI distribution-spec, for reading. It asks configured registries only, over verified HTTPS, with
+ * the header that the caller passes, and keeps no credential. All methods throw `REGISTRY_UNKNOWN` for another registry and
+ * `AUTHORIZATION_INVALID` for a header that cannot be sent; after an abort, the signal's reason. No error names a URL
+ * or a credential.
+ */
+export class RegistryClient {
+  readonly #connections: Connections;
+  readonly #timeouts: { readonly headersTimeoutMs: number; readonly bodyTimeoutMs: number };
+
+  constructor({
+    registries,
+    headersTimeoutMs = 30_000,
+    bodyTimeoutMs = 30_000,
+    connectTimeoutMs = 10_000,
+  }: RegistryClientOptions) {
+    this.#connections = new ConnectionPools({ registries, connectTimeoutMs });
+    this.#timeouts = { headersTimeoutMs, bodyTimeoutMs };
+  }
+
+  /** Whether `registry` is one of the configured ones. */
+  isConfigured(registry: RegistryHost): boolean {
+    return this.#connections.has(registry);
+  }
+
+  /**
+   * Asks whether whoever holds `authorization` may pull `blob`, by a HEAD of that very blob. A redirect is not followed.
+   * See {@link HeadVerdict}.
+   */
+  async headBlob(
+    blob: BlobRef,
+    { authorization, signal }: { authorization: string | undefined; signal: AbortSignal },
+  ): Promise<HeadVerdict> {
+    const options = this.#options('HEAD', 'calls', { registry: blob.registry, authorization, signal });
+    try {
+      const answer = await exchange(blobUrl(blob), options);
+      discard(answer, this.#timeouts.bodyTimeoutMs);
+      return blobVerdict(answer, blob.digest, blobUrl(blob));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isAppError(error, 'REGISTRY_UNAVAILABLE')) throw error;
+      return { kind: 'unavailable', reason: String(error.details['reason']) };
+    }
+  }
+
+  /**
+   * Opens `blob` from byte `offset` on. Throws `REGISTRY_REFUSED` with the status where the registry says no (401, 403,
+   * 404), and `REGISTRY_UNAVAILABLE` for anything else but the bytes asked for: a 200 to a request for a range too.
+   */
+  async openBlob(
+    blob: BlobRef,
+    { authorization, offset = 0, signal }: { authorization: string | undefined; offset?: number; signal: AbortSignal },
+  ): Promise<RegistryBlob> {
+    const options = this.#options('GET', 'blobs', { registry: blob.registry, authorization, signal });
+    const range = offset > 0 ? { range: `bytes=${offset}-` } : {};
+    const from = blobUrl(blob);
+    const { answer, url } = await this.#follow(from, { ...options, headers: { ...options.headers, ...range } });
+    try {
+      // A no of a host that we were sent to, such as a signed URL that has ended, is not the registry's no.
+      if (url.origin !== from.origin && answer.statusCode >= 400) {
+        throw outOfOrder('the host that the registry redirects to refuses', answer.statusCode);
+      }
+      const size = offset > 0 ? sizeOfRest(answer, offset) : sizeOfWhole(answer);
+      return { size, offset, body: new BlobBody(answer.body, { signal }) };
+    } catch (error) {
+      discard(answer, this.#timeouts.bodyTimeoutMs);
+      throw error;
+    }
+  }
+
+  /**
+   * Fetches a manifest by tag or digest. Any status but a redirect is an answer. Throws `REFERENCE_INVALID` for what is
+   * neither tag nor digest, `REGISTRY_UNAVAILABLE` for a body above 4 MiB or one that does not match its digest.
+   */
+  async fetchManifest({
+    registry,
+    repository,
+    reference,
+    authorization,
+    accept = MANIFEST_TYPES,
+    signal,
+  }: Omit<BlobRef, 'digest'> & {
+    reference: string;
+    authorization: string | undefined;
+    accept?: readonly string[];
+    signal: AbortSignal;
+  }): Promise<ManifestAnswer> {
+    if (!isTag(reference) && !isDigest(reference)) {
+      throw new AppError('REFERENCE_INVALID', { reason: 'neither a tag nor a digest' });
+    }
+    const options = this.#options('GET', 'calls', { registry, authorization, signal });
+    const url = new URL(`/v2/${repository}/manifests/${reference}`, upstreamOrigin(registry));
+    const { answer } = await this.#follow(url, {
+      ...options,
+      headers: { ...options.headers, accept: accept.join(', ') },
+    });
+    const timeoutMs = this.#timeouts.bodyTimeoutMs;
+    const body = await readBody(answer, { maxBytes: MAX_MANIFEST_BYTES, timeoutMs, signal });
+    if (answer.statusCode === 200 && isDigest(reference)) {
+      const digest = digestFromSha256(createHash('sha256').update(body).digest());
+      if (digest !== reference) throw outOfOrder('a manifest that does not match its digest');
+    }
+    return { status: answer.statusCode, headers: answer.headers, body };
+  }
+
+  /** Cuts all connections; what is under way fails with `REGISTRY_UNAVAILABLE`. Safe to call twice. */
+  async close(): Promise<void> {
+    await this.#connections.close();
+  }
+
+  #options(
+    method: ExchangeOptions['method'],
+    purpose: 'calls' | 'blobs',
+    {
+      registry,
+      authorization,
+      signal,
+    }: { registry: RegistryHost; authorization: string | undefined; signal: AbortSignal },
+  ): ExchangeOptions {
+    const credential = authorization === undefined ? {} : { authorization: checkAuthorization(authorization) };
+    return {
+      method,
+      // Digests and Content-Length are about the bytes as they are stored.
+      headers: { 'accept-encoding': 'identity', 'user-agent': 'sealift', ...credential },
+      dispatcher: this.#connections.dispatcher(registry, purpose),
+      ...this.#timeouts,
+      signal,
+    };
+  }
+
+  /** The answer at the end of the redirects, and where that is. */
+  async #follow(from: URL, options: ExchangeOptions): Promise<{ answer: Answer; url: URL }> {
+    let url = from;
+    let { headers } = options;
+    for (let hops = 0; ; hops += 1) {
+      const answer = await exchange(url, { ...options, headers });
+      if (!isRedirect(answer.statusCode)) return { answer, url };
+      discard(answer, options.bodyTimeoutMs);
+      if (hops === MAX_REDIRECTS) throw outOfOrder('too many redirects');
+      const target = redirectTarget(answer.headers['location'], url);
+      if (target.origin !== url.origin) {
+        // Once off, for good: the next host could otherwise send it back with a path of its choosing.
+        const { authorization: _, ...others } = headers;
+        headers = others;
+      }
+      url = target;
+    }
+  }
+}
+
+function blobUrl({ registry, repository, digest }: BlobRef): URL {
+  return new URL(`/v2/${repository}/blobs/${digest}`, upstreamOrigin(registry));
+}
+
+/** Checks an answer to a request for the whole blob. */
+function sizeOfWhole({ statusCode, headers }: Answer): number | undefined {
+  refuseUnless(200, statusCode);
+  refuseEncoded(headers);
+  return parseContentLength(headers['content-length']);
+}
+
+/** Checks an answer to a request for all from `offset` on (RFC 9110 §15.3.7). */
+function sizeOfRest({ statusCode, headers }: Answer, offset: number): number | undefined {
+  if (statusCode === 200) throw outOfOrder('the registry ignores Range', statusCode);
+  refuseUnless(206, statusCode);
+  refuseEncoded(headers);
+  const range = parseContentRange(headers['content-range']);
+  const isRest = range?.first === offset && (range.size === undefined || range.last === range.size - 1);
+  if (range === undefined || !isRest) throw outOfOrder('another range than asked for', statusCode);
+  // The parser holds the body to Content-Length; without one, nobody would notice a short body.
+  if (parseContentLength(headers['content-length']) !== range.last - range.first + 1) {
+    throw outOfOrder('a range whose length is not its Content-Length', statusCode);
+  }
+  return range.size;
+}
+
+function refuseUnless(expected: number, status: number): void {
+  if (status === expected) return;
+  if (status === 401 || status === 403 || status === 404) throw new AppError('REGISTRY_REFUSED', { status });
+  throw outOfOrder('an unexpected status', status);
+}
+
+function refuseEncoded(headers: Answer['headers']): void {
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') throw outOfOrder('an encoded body that was not asked for');
+}
+
+function outOfOrder(reason: string, status?: number): AppError {
+  return new AppError('REGISTRY_UNAVAILABLE', { reason, status });
+}

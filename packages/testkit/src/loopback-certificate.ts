@@ -1,0 +1,27 @@
+import { parseClusterId, parseNodeId } from '@sealift/core';
+import { checkCsr, createSigningRequest, SwarmCa } from '@sealift/pki';
+
+/** A throw-away CA and a server certificate of it for `127.0.0.1` and `localhost`, all in PEM. */
+export interface LoopbackCertificate {
+  readonly caPem: string;
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+}
+
+/** Makes a {@link LoopbackCertificate} with keys of its own. Nothing else trusts it. */
+export async function createLoopbackCertificate(): Promise<LoopbackCertificate> {
+  const ca = await SwarmCa.create({ clusterId: parseClusterId('fake-registry') });
+  const { privateKeyPem, csrPem } = await createSigningRequest();
+  const { certificatePem } = await ca.issue(
+    {
+      // The one role that may carry host names.
+      role: 'tracker',
+      id: parseNodeId('fake-registry'),
+      ttlMs: 3_600_000,
+      dnsNames: ['localhost'],
+      ipAddresses: ['127.0.0.1'],
+    },
+    await checkCsr(csrPem),
+  );
+  return { caPem: ca.certificatePem, certificatePem, privateKeyPem };
+}
