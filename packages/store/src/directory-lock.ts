@@ -55,12 +55,10 @@ function lockDatabase(database: DatabaseSync): void {
 
 async function writePidFile(path: string): Promise<void> {
   const holder = await readHolder(path);
-  if (holder !== undefined) {
-    // Reached with the kernel lock in hand: only a file system without working locks lets a live holder show up here.
-    const isAlive = holder.startTime !== undefined && (await startTimeOf(holder.pid)) === holder.startTime;
-    if (isAlive && holder.pid !== process.pid) throw lockedBy(holder.pid);
-    await rm(path, { force: true });
-  }
+  // Reached with the kernel lock in hand: only a file system without working locks lets a live holder show up here.
+  const isAlive = holder?.startTime !== undefined && (await startTimeOf(holder.pid)) === holder.startTime;
+  if (isAlive && holder.pid !== process.pid) throw lockedBy(holder.pid);
+  await rm(path, { force: true });
   try {
     const file = await open(path, 'wx', 0o600);
     await file.writeFile(`${process.pid} ${(await startTimeOf(process.pid)) ?? '-'}\n`).finally(() => file.close());
@@ -74,7 +72,8 @@ async function readHolder(path: string): Promise<{ pid: number; startTime: strin
   try {
     const match = /^(?<pid>[0-9]{1,10}) (?<startTime>[0-9]{1,20}|-)\n$/.exec(await readFile(path, 'utf8'));
     const { pid, startTime } = match?.groups ?? {};
-    return { pid: Number(pid ?? 0), startTime: startTime === '-' ? undefined : startTime };
+    if (pid === undefined) return undefined;
+    return { pid: Number(pid), startTime: startTime === '-' ? undefined : startTime };
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
@@ -98,5 +97,6 @@ function isBusy(error: unknown): boolean {
 }
 
 function lockedBy(pid: number | undefined, cause?: unknown): AppError {
-  return new AppError('STORE_LOCKED', { pid, advice: 'stop the other process or use another directory' }, { cause });
+  const details = { pid, advice: 'stop the other process or use another directory' };
+  return new AppError('STORE_LOCKED', details, cause === undefined ? {} : { cause });
 }

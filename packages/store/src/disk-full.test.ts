@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { BLOCK_LENGTH, isAppError } from '@sealift/core';
+import {
+  creationOf,
+  inTemporaryDirectory,
+  isPieceRight,
+  recordingLogger,
+  storeOf,
+  testBlob,
+  withStore,
+  writeTestPiece,
+} from './store-fixture.ts';
+
+const isRoot = process.getuid?.() === 0;
+const skip = isRoot ? false : 'mounting a small tmpfs needs root';
+
+/** Runs `work` in a file system of 1 MiB. */
+function onSmallDisk(work: (directory: string) => Promise<void>): () => Promise<void> {
+  return inTemporaryDirectory(async (mountPoint) => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mountPoint]);
+    try {
+      await work(join(mountPoint, 'store'));
+    } finally {
+      execFileSync('umount', [mountPoint]);
+    }
+  });
+}
+
+test(
+  'a full disk refuses pieces with STORE_FULL, marks none of them, and serves what it has',
+  { skip },
+  onSmallDisk((directory) => {
+    const log = recordingLogger();
+    return withStore(
+      directory,
+      async (store) => {
+        const blob = testBlob(128 * BLOCK_LENGTH);
+        const stored = await store.create(creationOf(blob));
+        const results = await Promise.allSettled(
+          Array.from({ length: 128 }, (_, index) => writeTestPiece(stored, blob, index)),
+        );
+        const failures = results.filter((result) => result.status === 'rejected');
+        assert.ok(failures.length > 0);
+        for (const { reason } of failures) {
+          assert.ok(isAppError(reason, 'STORE_FULL'));
+          assert.equal((reason.cause as NodeJS.ErrnoException).code, 'ENOSPC');
+        }
+        for (const [index, { status }] of results.entries()) {
+          assert.equal(stored.bitfield.has(index), status === 'fulfilled');
+          if (status === 'fulfilled') assert.equal(await isPieceRight(stored, blob, index), true);
+        }
+        assert.deepEqual((await stored.verify()).dropped, []);
+        assert.ok(log.events.includes('store_write_failed'));
+        await store.delete(blob.swarmId);
+        const small = testBlob();
+        assert.equal(await writeTestPiece(await store.create(creationOf(small)), small, 0), true);
+      },
+      { log },
+    );
+  }),
+);
+
+test(
+  'a store on a full disk starts and stops, and a hash list survives a failed append',
+  { skip },
+  onSmallDisk(async (directory) => {
+    const blob = testBlob();
+    const ballast = join(directory, 'ballast');
+    await withStore(directory, async (store) => {
+      const stored = await store.create(creationOf(blob));
+      await writeTestPiece(stored, blob, 0);
+      await stored.appendHashes(Buffer.from('batch'));
+      await fillDisk(ballast);
+      await assert.rejects(stored.appendHashes(randomFillSync(Buffer.alloc(4200))), { code: 'STORE_FULL' });
+      await assert.rejects(stored.replaceHashes([Buffer.from('new')]), { code: 'STORE_FULL' });
+      assert.deepEqual(stored.hashRecords.map(String), ['batch']);
+    });
+    await withStore(directory, async (store) => {
+      const stored = store.get(blob.swarmId);
+      assert.deepEqual(stored?.hashRecords.map(String), ['batch']);
+      await assert.rejects(store.create(creationOf(testBlob())), { code: 'STORE_FULL' });
+      await rm(ballast);
+      await stored?.appendHashes(Buffer.from('second'));
+    });
+    await withStore(directory, async (store) => {
+      assert.deepEqual(store.get(blob.swarmId)?.hashRecords.map(String), ['batch', 'second']);
+    });
+  }),
+);
+
+test(
+  'a disk that became read-only refuses pieces with the cause and serves what it has',
+  { skip },
+  onSmallDisk((directory) =>
+    withStore(directory, async (store) => {
+      const blob = testBlob();
+      const stored = await store.create(creationOf(blob));
+      await writeTestPiece(stored, blob, 0);
+      await store.stop();
+      const remount = (mode: string) => execFileSync('mount', ['-o', `remount,${mode}`, join(directory, '..')]);
+      remount('ro');
+      try {
+        await assert.rejects(storeOf(directory).start(), (error: Error) => {
+          assert.ok(isAppError(error, 'STORE_FAULT'));
+          return true;
+        });
+      } finally {
+        remount('rw');
+      }
+      await store.start();
+      assert.equal(store.get(blob.swarmId)?.bitfield.count, 1);
+    }),
+  ),
+);
+
+async function fillDisk(path: string): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    for (;;) await file.write(Buffer.alloc(4096));
+  } catch {
+    // Full: that was the aim.
+  } finally {
+    await file.close();
+  }
+}
