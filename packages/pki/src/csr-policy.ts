@@ -50,7 +50,7 @@ export class CheckedCsr {
     }
     checkAttributes(request);
     const publicKey = await exportPublicKey(request);
-    if (!(await request.verify())) refuse('signature');
+    if (!(await isSignedByItsKey(request))) refuse('signature');
     return new CheckedCsr(publicKey);
   }
 }
@@ -89,6 +89,15 @@ async function exportPublicKey(request: x509.Pkcs10CertificateRequest): Promise<
     return await request.publicKey.export(KEY_ALGORITHM, ['verify']);
   } catch (cause) {
     return refuse('encoding', cause);
+  }
+}
+
+async function isSignedByItsKey(request: x509.Pkcs10CertificateRequest): Promise<boolean> {
+  try {
+    return await request.verify();
+  } catch (cause) {
+    // A signature that is no pair of numbers throws instead of not matching.
+    return refuse('signature', cause);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { AppError, type Clock, type ClusterId, type NodeId, systemClock } from '@sealift/core';
 import { thumbprintOf } from './certificate.ts';
@@ -50,7 +50,7 @@ export function identityOfSocket(
 ): Identity {
   // A resumed session counts as authorized although no certificate was shown or checked.
   if (socket.isSessionReused()) refuse('the TLS session is resumed');
-  const certificate = socket.getPeerX509Certificate() ?? refuse('none was shown');
+  const certificate = peerCertificateOf(socket) ?? refuse('none was shown');
   if (!socket.authorized) refuse(`the chain does not verify: ${authorizationErrorOf(socket)}`);
   return demandIdentity(certificate, expected);
 }
@@ -71,6 +71,22 @@ export function demandIdentity(
   const usages = certificate.keyUsage ?? [];
   if (!extendedKeyUsagesOf(identity.role).every((usage) => usages.includes(usage))) refuse('it lacks a key usage');
   return identity;
+}
+
+/** Certificates already read. A TLS 1.3 connection keeps the one it started with, and an HTTP server asks at every request. */
+const peerCertificates = new WeakMap<TLSSocket, X509Certificate>();
+
+// Not getPeerX509Certificate: on a client each call takes one certificate off the chain, so the second one answers with the
+// issuer, or with nothing.
+function peerCertificateOf(socket: TLSSocket): X509Certificate | undefined {
+  const known = peerCertificates.get(socket);
+  if (known !== undefined) return known;
+  // Typed as always there; in fact empty or null for an end that shows no certificate.
+  const der: Buffer | undefined = socket.getPeerCertificate()?.raw;
+  if (der === undefined) return undefined;
+  const certificate = new X509Certificate(der);
+  peerCertificates.set(socket, certificate);
+  return certificate;
 }
 
 function readIdentityUri(certificate: X509Certificate): ReturnType<typeof parseIdentityUri> {
