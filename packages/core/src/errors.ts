@@ -72,6 +72,7 @@ export const ERROR_CODES = {
   TUNNEL_FAILED: { status: 502, summary: 'the target of a tunnel cannot be reached' },
   HOST_MISDIRECTED: { status: 421, summary: 'a request names another host than the one it was sent to' },
   REQUEST_UNSUPPORTED: { status: 400, summary: 'the proxy does not take this kind of request' },
+  REQUEST_FAILED: { status: 500, summary: 'an unexpected fault; the log holds its cause' },
 } as const satisfies Record<string, ErrorCodeEntry>;
 
 /** A code of {@link ERROR_CODES}; what callers branch on. */

@@ -1,1 +1,8 @@
-export {};
+/**
+ * The proxy on each node, between the container runtime and its registries: CONNECT, interception of the configured
+ * registries, the mirror endpoint, and blobs from a `BlobSource`, with the registry as the way out of every failure.
+ */
+export type { BlobBytes } from './blob-responder.ts';
+export { DEFAULT_LIMITS, type ProxyLimits } from './limits.ts';
+export type { BlobRequest, BlobSource, OpenBlob } from './ports.ts';
+export { ProxyServer, type ProxyServerOptions } from './proxy-server.ts';

@@ -1,0 +1,49 @@
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { AppError, type RegistryHost, registryEndpoint } from '@sealift/core';
+import type { InterceptCa } from '@sealift/pki';
+import { CONNECTION_ESTABLISHED } from './tunnel.ts';
+
+/**
+ * Takes the place of the registry on a CONNECT connection: TLS directly on that socket, with a leaf of the intercept CA,
+ * and behind it an HTTP server that never listens. Throws before the client was told anything, if there is no leaf.
+ */
+export async function intercept({
+  client,
+  head,
+  registry,
+  interceptCa,
+  server,
+  adopt,
+}: {
+  client: Socket;
+  /** What the client sent right behind its request. */
+  head: Buffer;
+  registry: RegistryHost;
+  interceptCa: Pick<InterceptCa, 'secureContextFor'>;
+  server: Server;
+  /** Is told of the TLS socket before any request comes in on it. */
+  adopt: (tlsSocket: TLSSocket) => void;
+}): Promise<void> {
+  const { hostname } = registryEndpoint(registry);
+  const secureContext = await interceptCa.secureContextFor(hostname);
+  if (client.destroyed) return;
+  client.write(CONNECTION_ESTABLISHED);
+  if (head.length > 0) client.unshift(head);
+  const tlsSocket = new TLSSocket(client, {
+    isServer: true,
+    secureContext,
+    // What runtimes speak to registries behind a proxy; HTTP/2 would save nothing on loopback.
+    ALPNProtocols: ['http/1.1'],
+    SNICallback: (servername, callback) => {
+      // A client that asks one host through a tunnel to another is not one that we can answer for.
+      const isSame = servername.toLowerCase() === hostname;
+      callback(isSame ? null : new AppError('HOST_MISDIRECTED', { reason: 'the TLS server name is another host' }));
+    },
+  });
+  tlsSocket.on('error', () => {});
+  adopt(tlsSocket);
+  // Its header timeout covers the handshake too.
+  server.emit('connection', tlsSocket);
+}
