@@ -1,1 +1,21 @@
-export {};
+/**
+ * The tracker of a cluster: the swarm CA's desk, the authorizer that asks registries, the swarm table and the announce.
+ * It declares the {@link Seeder} it needs and never imports the peer engine that fits it.
+ */
+export { type AuditEvent, type AuditFields, AuditFile, type AuditWriter } from './audit-log.ts';
+export { Authority, type GrantHolder, type MintedGrant } from './authority.ts';
+export {
+  DEFAULT_CERTIFICATE_TTL_MS,
+  MAX_CERTIFICATE_TTL_MS,
+  MIN_CERTIFICATE_TTL_MS,
+} from './certificate-ttl.ts';
+export type { TrackerConfig, TrackerLimits } from './config.ts';
+export type { Seeder, SeedOffer, SeedRequest } from './ports.ts';
+export { ADMIN_TOKEN_FILE } from './state/admin-token.ts';
+export type { Denial } from './state/deny-list.ts';
+export type { JoinTokenInfo } from './state/join-tokens.ts';
+export type { NodeRecord } from './state/node-table.ts';
+export { openTrackerState, type TrackerState } from './state/tracker-state.ts';
+export { Handout, type HandoutPeer, type PeerList } from './swarm/handout.ts';
+export { SwarmTable } from './swarm/swarm-table.ts';
+export { Tracker } from './tracker.ts';

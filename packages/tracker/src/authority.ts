@@ -1,0 +1,180 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { type BlobRef, type Clock, type NodeId, parseNodeId, type SwarmId, swarmIdOf } from '@sealift/core';
+import { type CheckedCsr, checkCsr, createSigningRequest, type Identity, type TlsMaterial } from '@sealift/pki';
+import { type EnrolAnswer, type GrantClaims, GrantVerifier, mintGrant } from '@sealift/tracker-api';
+import type { AuditWriter } from './audit-log.ts';
+import { MAX_CERTIFICATE_TTL_MS } from './certificate-ttl.ts';
+import { GRANT_TTL_MS, type GrantTerms, REFRESH_GRACE_MS, termsOfJoin, termsOfRefresh } from './right/grant-policy.ts';
+import type { EnrolledBy } from './state/node-table.ts';
+import type { TrackerState } from './state/tracker-state.ts';
+
+/** Whom a grant is for: the certificate that it is bound to. */
+export type GrantHolder = Pick<Identity, 'id' | 'x5tS256' | 'notAfter'>;
+
+/** A signed grant and what is in it. */
+export interface MintedGrant {
+  readonly grant: string;
+  readonly claims: GrantClaims;
+}
+
+/** The only place that signs: certificates with the swarm CA, grants with the grant key. Leaves a trace of each. */
+export class Authority {
+  readonly #state: TrackerState;
+  readonly #certificateTtlMs: number;
+  readonly #clock: Clock;
+  readonly #audit: AuditWriter;
+  readonly #verifier: GrantVerifier;
+
+  constructor({
+    state,
+    certificateTtlMs,
+    clock,
+    audit,
+  }: {
+    state: TrackerState;
+    certificateTtlMs: number;
+    clock: Clock;
+    audit: AuditWriter;
+  }) {
+    this.#state = state;
+    this.#certificateTtlMs = certificateTtlMs;
+    this.#clock = clock;
+    this.#audit = audit;
+    this.#verifier = new GrantVerifier({
+      clusterId: state.clusterId,
+      keys: [state.grantKey.publicJwk],
+      clock,
+    });
+  }
+
+  /** A first certificate, for a node id of our choice. What let the node in must have been checked and used up before. */
+  async enrolNode(
+    csr: CheckedCsr,
+    { enrolledBy, tokenId, name = '' }: { enrolledBy: EnrolledBy; tokenId?: string; name?: string | undefined },
+  ): Promise<{ answer: EnrolAnswer; holder: GrantHolder }> {
+    const id = parseNodeId(`node-${randomBytes(8).toString('hex')}`);
+    const issued = await this.#state.ca.issue({ role: 'node', id, ttlMs: this.#certificateTtlMs }, csr);
+    this.#state.nodes.add({ id, name, enrolledBy, tokenId, certificateEnds: issued.notAfter });
+    this.#audit.record('certificate_issued', {
+      nodeId: id,
+      role: 'node',
+      serial: issued.serial,
+      notAfter: issued.notAfter,
+      enrolledBy,
+      tokenId,
+      name,
+    });
+    return {
+      answer: this.#answer(id, issued.certificatePem, issued.notAfter),
+      holder: { id, x5tS256: issued.x5tS256, notAfter: issued.notAfter },
+    };
+  }
+
+  /** A certificate for a new key of a node that holds a good one and is not denied. */
+  async renewNode(identity: Identity, csr: CheckedCsr): Promise<EnrolAnswer> {
+    const issued = await this.#state.ca.issue({ role: 'node', id: identity.id, ttlMs: this.#certificateTtlMs }, csr);
+    this.#state.nodes.renew(identity.id, issued.notAfter);
+    this.#audit.record('certificate_renewed', {
+      nodeId: identity.id,
+      role: 'node',
+      serial: issued.serial,
+      notAfter: issued.notAfter,
+    });
+    return this.#answer(identity.id, issued.certificatePem, issued.notAfter);
+  }
+
+  /** A certificate for the seeder in this process. No route leads here. Throws `CSR_REJECTED`. */
+  async issueSeederIdentity(csrPem: string): Promise<EnrolAnswer> {
+    const id = this.#state.seederId;
+    const csr = await checkCsr(csrPem);
+    const issued = await this.#state.ca.issue({ role: 'seeder', id, ttlMs: this.#certificateTtlMs }, csr);
+    this.#audit.record('certificate_issued', {
+      nodeId: id,
+      role: 'seeder',
+      serial: issued.serial,
+      notAfter: issued.notAfter,
+    });
+    return this.#answer(id, issued.certificatePem, issued.notAfter);
+  }
+
+  /** The tracker's own leaf, for the names it is reached by. The key is made here and stays in memory. */
+  async issueTrackerLeaf(names: {
+    dnsNames: readonly string[];
+    ipAddresses: readonly string[];
+  }): Promise<{ tls: TlsMaterial; notAfter: number }> {
+    const { privateKeyPem, csrPem } = await createSigningRequest();
+    const csr = await checkCsr(csrPem);
+    const profile = { role: 'tracker', id: parseNodeId('tracker'), ttlMs: MAX_CERTIFICATE_TTL_MS, ...names } as const;
+    const issued = await this.#state.ca.issue(profile, csr);
+    this.#audit.record('certificate_issued', { role: 'tracker', serial: issued.serial, notAfter: issued.notAfter });
+    const { trustAnchors } = this.#state.clusterInfo;
+    return { tls: { trustAnchors, certificatePem: issued.certificatePem, privateKeyPem }, notAfter: issued.notAfter };
+  }
+
+  /** A grant for a right that the registry has proven at `authTime` (ms). */
+  async grantJoin(blob: BlobRef, holder: GrantHolder, { authTime }: { authTime: number }): Promise<MintedGrant> {
+    const terms = termsOfJoin({ now: this.#clock.now(), authTime, notAfter: holder.notAfter });
+    const minted = await this.#mint(blob, holder, authTime, terms);
+    const { claims } = minted;
+    this.#audit.record('grant_issued', {
+      nodeId: holder.id,
+      grantId: claims.id,
+      swarmId: claims.swarmId,
+      registry: blob.registry,
+      repository: blob.repository,
+      digest: blob.digest,
+      use: claims.use,
+      expiresAt: claims.expiresAt,
+    });
+    return minted;
+  }
+
+  /** A grant in place of an old one of the same node. Throws `GRANT_REJECTED`. */
+  async refreshGrant(grant: string, holder: GrantHolder): Promise<MintedGrant> {
+    const old = await this.#verifier.verifyForRefresh(grant, { nodeId: holder.id, expiredAtMostMs: REFRESH_GRACE_MS });
+    const terms = termsOfRefresh(old, { now: this.#clock.now(), notAfter: holder.notAfter });
+    return await this.#mint(old, holder, old.authTime, terms);
+  }
+
+  /** A grant that lets the seeder in this process serve a blob, and only that. No route leads here. */
+  async mintSeederGrant(blob: BlobRef, holder: GrantHolder): Promise<MintedGrant> {
+    const now = this.#clock.now();
+    const terms: GrantTerms = { use: 'seed', expiresAt: Math.min(now + GRANT_TTL_MS, holder.notAfter) };
+    return await this.#mint(blob, holder, now, terms);
+  }
+
+  /** The claims of a grant that `holder` shows for `swarmId`. Throws `GRANT_REJECTED`. */
+  async verifyGrant(
+    grant: string,
+    { swarmId, holder }: { swarmId: SwarmId; holder: { id: NodeId; x5tS256: string } },
+  ): Promise<GrantClaims> {
+    return await this.#verifier.verify(grant, { swarmId, nodeId: holder.id, x5tS256: holder.x5tS256 });
+  }
+
+  async #mint(
+    { registry, repository, digest }: BlobRef,
+    holder: GrantHolder,
+    authTime: number,
+    { use, expiresAt }: GrantTerms,
+  ): Promise<MintedGrant> {
+    const { clusterId, grantKey } = this.#state;
+    const claims: GrantClaims = {
+      clusterId,
+      nodeId: holder.id,
+      swarmId: swarmIdOf(clusterId, registry, digest),
+      registry,
+      repository,
+      digest,
+      use,
+      authTime,
+      expiresAt,
+      x5tS256: holder.x5tS256,
+      id: randomUUID(),
+    };
+    return { grant: await mintGrant(claims, { ...grantKey, clock: this.#clock }), claims };
+  }
+
+  #answer(nodeId: NodeId, certificate: string, notAfter: number): EnrolAnswer {
+    return { nodeId, certificate, notAfter, cluster: this.#state.clusterInfo };
+  }
+}

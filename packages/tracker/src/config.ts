@@ -1,0 +1,76 @@
+import { isIP } from 'node:net';
+import { AppError, type ClusterId } from '@sealift/core';
+import { DEFAULT_CERTIFICATE_TTL_MS, MAX_CERTIFICATE_TTL_MS, MIN_CERTIFICATE_TTL_MS } from './certificate-ttl.ts';
+import type { RateLimit } from './rate-limiter.ts';
+
+/** What an operator may say about a tracker. */
+export interface TrackerConfig {
+  readonly clusterId: ClusterId;
+  /** Where nodes reach it. Port 0 takes a free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** DNS names and IP addresses for the tracker's own certificate. @default [] */
+  readonly names?: readonly string[];
+  /** Life of a node certificate, in ms. Peers must use the value that `Authority` got. @default 3_600_000 */
+  readonly certificateTtlMs?: number;
+  /**
+   * Whether registry credentials that were just accepted for a blob enrol a node. Join tokens always do. Where a registry
+   * hands tokens to anybody, this lets anybody in, though only to what anybody may pull. @default false
+   */
+  readonly registryToken?: boolean;
+  /** Time between a node's announces, in ms. @default 30_000 */
+  readonly announceIntervalMs?: number;
+  readonly limits?: Partial<TrackerLimits>;
+}
+
+/** Bounds on what one stranger, or one node, can make the tracker do. */
+export interface TrackerLimits {
+  /** Enrolments, and joins without a certificate, of one address. A rollout may start a whole rack behind one address. */
+  readonly enrol: RateLimit;
+  /** Joins of one node: an image has tens of layers, asked for at once. */
+  readonly join: RateLimit;
+  /** Announces of one node: one for each blob that it holds, all at once after a restart. */
+  readonly announce: RateLimit;
+  /** Renewals, refreshes and reports of one node. */
+  readonly other: RateLimit;
+  /** Open connections of one address; a node needs two, and a rack may share an address. */
+  readonly connectionsPerAddress: number;
+  /** Open connections in all: two of each of 10,000 nodes. About 50 KiB of memory each. */
+  readonly connections: number;
+}
+
+/** A configuration with nothing left open. */
+export interface ResolvedConfig extends Required<Omit<TrackerConfig, 'limits' | 'names'>> {
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+  readonly limits: TrackerLimits;
+}
+
+const DEFAULT_LIMITS: TrackerLimits = {
+  enrol: { burst: 200, perSecond: 20 },
+  join: { burst: 500, perSecond: 50 },
+  announce: { burst: 10_000, perSecond: 500 },
+  other: { burst: 100, perSecond: 10 },
+  connectionsPerAddress: 2_000,
+  connections: 20_000,
+};
+
+/** Checks a configuration and fills in defaults; throws `CONFIG_INVALID`. */
+export function resolveConfig(config: TrackerConfig): ResolvedConfig {
+  const { names = [], certificateTtlMs = DEFAULT_CERTIFICATE_TTL_MS, announceIntervalMs = 30_000 } = config;
+  if (!(certificateTtlMs >= MIN_CERTIFICATE_TTL_MS && certificateTtlMs <= MAX_CERTIFICATE_TTL_MS)) {
+    throw new AppError('CONFIG_INVALID', { reason: 'certificateTtlMs must be between 1 minute and 24 hours' });
+  }
+  if (!(announceIntervalMs >= 1_000 && announceIntervalMs <= 3_600_000)) {
+    throw new AppError('CONFIG_INVALID', { reason: 'announceIntervalMs must be between 1 second and 1 hour' });
+  }
+  return Object.freeze({
+    clusterId: config.clusterId,
+    listen: config.listen,
+    certificateTtlMs,
+    registryToken: config.registryToken ?? false,
+    announceIntervalMs,
+    dnsNames: names.filter((name) => isIP(name) === 0),
+    ipAddresses: names.filter((name) => isIP(name) !== 0),
+    limits: { ...DEFAULT_LIMITS, ...config.limits },
+  });
+}

@@ -1,0 +1,28 @@
+/** What the tracker has done since it started; a closed list. */
+const COUNTERS = [
+  'enrolments',
+  'renewals',
+  'joinsGranted',
+  'joinsDenied',
+  'joinsUnavailable',
+  'grantsRefreshed',
+  'announces',
+  'announcesRefused',
+  'reports',
+] as const;
+
+/** A name of the list above. */
+export type Counter = (typeof COUNTERS)[number];
+
+/** Counts what the tracker does, for the status page. */
+export class Counters {
+  readonly #counts = new Map<Counter, number>(COUNTERS.map((counter) => [counter, 0]));
+
+  add(counter: Counter, amount = 1): void {
+    this.#counts.set(counter, (this.#counts.get(counter) ?? 0) + amount);
+  }
+
+  snapshot(): Record<Counter, number> {
+    return Object.fromEntries(this.#counts) as Record<Counter, number>;
+  }
+}

@@ -1,0 +1,86 @@
+import type { Server } from 'node:https';
+import swagger from '@fastify/swagger';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { AppError, type Logger } from '@sealift/core';
+import { type TlsMaterial, trackerServerOptions } from '@sealift/pki';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+} from 'fastify';
+import type { TrackerLimits } from '../config.ts';
+import { limitConnections } from './connection-limiter.ts';
+import { failureOf } from './failure.ts';
+
+/** The tracker's HTTP application. */
+export type App = FastifyInstance<
+  Server,
+  RawRequestDefaultExpression<Server>,
+  RawReplyDefaultExpression<Server>,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** Longest body of a call, in bytes: a join with the longest Authorization and a signing request. */
+const BODY_LIMIT = 64 * 1024;
+/** Longest wait for the head of a request, and for all of it, in ms. Slow senders must not hold connections. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 15_000;
+/** How often those two are looked at, in ms. */
+const TIMEOUT_CHECK_MS = 5_000;
+/** Longest silence on a connection, in ms; a node that has nothing to say dials again. */
+const IDLE_TIMEOUT_MS = 120_000;
+
+/** An application without routes: HTTPS, limits, and errors that tell strangers no more than they need. */
+export async function createApp({
+  tls,
+  limits,
+  log,
+}: {
+  tls: TlsMaterial;
+  limits: Pick<TrackerLimits, 'connections' | 'connectionsPerAddress'>;
+  log: Logger;
+}): Promise<App> {
+  const app: App = Fastify({
+    https: { ...trackerServerOptions(tls), connectionsCheckingInterval: TIMEOUT_CHECK_MS },
+    logger: false,
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: IDLE_TIMEOUT_MS,
+    forceCloseConnections: true,
+    // A header must not change who asks: limits count by the connection's own address.
+    trustProxy: false,
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  app.server.headersTimeout = HEADERS_TIMEOUT_MS;
+  limitConnections(app.server, { perAddress: limits.connectionsPerAddress, total: limits.connections });
+  app.server.on('tlsClientError', (_error, socket) => socket.destroy());
+  app.addHook('onSend', async (_request, reply) => {
+    void reply.header('cache-control', 'no-store');
+  });
+  app.setNotFoundHandler(() => {
+    throw new AppError('NOT_FOUND');
+  });
+  app.setErrorHandler((error, request, reply) => {
+    const { status, body, isFault } = failureOf(error);
+    // The route and not the address: a query may hold what a node did not mean to show.
+    if (isFault) log.error('request_failed', { method: request.method, route: request.routeOptions.url, error });
+    return reply.code(status).send(body);
+  });
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Sealift tracker', version: '1', description: 'Enrolment, rights and announces of one cluster.' },
+      components: {
+        securitySchemes: {
+          // @ts-expect-error OpenAPI 3.1 knows it, the types of openapi-types do not.
+          certificate: { type: 'mutualTLS', description: 'A node certificate of the cluster' },
+          grant: { type: 'http', scheme: 'bearer', description: 'A grant for the swarm, bound to the certificate' },
+          admin: { type: 'http', scheme: 'bearer', description: 'The admin token of the tracker' },
+        },
+      },
+    },
+  });
+  return app;
+}

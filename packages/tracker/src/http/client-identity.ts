@@ -1,0 +1,51 @@
+import type { TLSSocket } from 'node:tls';
+import { AppError, type Clock, type ClusterId, isAppError } from '@sealift/core';
+import { type Identity, identityOfSocket } from '@sealift/pki';
+import type { FastifyRequest } from 'fastify';
+import type { DenyList } from '../state/deny-list.ts';
+
+/** Says who is at the other end of a connection. Nothing in a request can change that. */
+export class ClientIdentity {
+  readonly #clusterId: ClusterId;
+  readonly #denyList: DenyList;
+  readonly #clock: Clock;
+  /** A certificate does not change during a connection, so it is read once; its end is checked at each request. */
+  readonly #known = new WeakMap<object, Identity>();
+
+  constructor({ clusterId, denyList, clock }: { clusterId: ClusterId; denyList: DenyList; clock: Clock }) {
+    this.#clusterId = clusterId;
+    this.#denyList = denyList;
+    this.#clock = clock;
+  }
+
+  /** The node that asks; throws `CERT_REQUIRED` without a good certificate, `NODE_DENIED` for a node that is out. */
+  demand(request: FastifyRequest): Identity {
+    const identity = this.#read(request.raw.socket);
+    if (this.#denyList.has(identity.id)) throw new AppError('NODE_DENIED', { nodeId: identity.id });
+    return identity;
+  }
+
+  /** The node that asks, or `undefined` without a good certificate; throws `NODE_DENIED`. */
+  find(request: FastifyRequest): Identity | undefined {
+    try {
+      return this.demand(request);
+    } catch (error) {
+      if (isAppError(error, 'CERT_REQUIRED')) return undefined;
+      throw error;
+    }
+  }
+
+  #read(socket: object): Identity {
+    const known = this.#known.get(socket);
+    if (known !== undefined && known.notAfter > this.#clock.now()) return known;
+    try {
+      const expected = { clusterId: this.#clusterId, roles: ['node'], clock: this.#clock } as const;
+      const identity = identityOfSocket(socket as TLSSocket, expected);
+      this.#known.set(socket, identity);
+      return identity;
+    } catch (cause) {
+      if (isAppError(cause, 'CERTIFICATE_REJECTED')) throw new AppError('CERT_REQUIRED', {}, { cause });
+      throw cause;
+    }
+  }
+}

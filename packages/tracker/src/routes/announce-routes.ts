@@ -1,0 +1,172 @@
+import { encodeAnnounceExtras, encodeBencode, peerIdOf } from '@sealift/bittorrent';
+import { AppError, ERROR_CODES, isAppError, type SwarmId } from '@sealift/core';
+import type { Identity } from '@sealift/pki';
+import { MAX_GRANT_LENGTH, TRACKER_PATHS } from '@sealift/tracker-api';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { App } from '../http/app.ts';
+import type { Services } from '../services.ts';
+import { type AnnounceQuery, parseAnnounceQuery, parseScrapeQuery } from '../swarm/announce-query.ts';
+import { AnnounceResponder, type AnnounceResponse } from '../swarm/announce-responder.ts';
+import { parsePeerAddress } from '../swarm/peer-address.ts';
+
+/** Share of the interval by which announces of one moment are spread, so that a rollout does not come back as a wave. */
+const JITTER = 0.1;
+/** A grant in its header. */
+const BEARER = new RegExp(`^Bearer (?<grant>[A-Za-z0-9_.-]{1,${MAX_GRANT_LENGTH}})$`);
+
+type Needs = Pick<
+  Services,
+  'config' | 'state' | 'authority' | 'seeder' | 'swarms' | 'identity' | 'throttle' | 'counters' | 'audit' | 'log'
+> & { readonly random: () => number };
+
+/** BEP 3 announce and BEP 48 scrape of one swarm, both for holders of a grant only. Returns how to end them. */
+export function registerAnnounceRoutes(app: App, services: Needs): { stop(): void } {
+  const { config, swarms, counters, log } = services;
+  const responder = new AnnounceResponder({
+    intervalMs: config.announceIntervalMs,
+    onWarning: (error) => log.debug('announce_refused', { error }),
+  });
+  app.get(
+    TRACKER_PATHS.announce,
+    {
+      schema: {
+        summary: 'Announce (BEP 3, 23)',
+        description:
+          'Query as in BEP 3, with `deny_version`; answer in bencode, with `sl_deny_version` and `sl_deny`. Refusals are a ' +
+          '`failure reason` that starts with an error code. Peer id and, unless `ip` says otherwise, address are taken ' +
+          'from the connection.',
+        security: [{ certificate: [], grant: [] }],
+      },
+    },
+    async (request, reply) => {
+      const admitted = await answerRefusals(request, reply, services, (node) => admit(node, request, services));
+      if (admitted === undefined) return reply;
+      counters.add('announces');
+      void reply.hijack();
+      responder.respond(request.raw, reply.raw, admitted);
+      return reply;
+    },
+  );
+  app.get(
+    TRACKER_PATHS.scrape,
+    {
+      schema: {
+        summary: 'Scrape (BEP 48)',
+        description: 'Counts of the one swarm that the grant is for. Without `info_hash` there is nothing to see.',
+        security: [{ certificate: [], grant: [] }],
+      },
+    },
+    async (request, reply) => {
+      const swarmId = await answerRefusals(request, reply, services, async (node) => {
+        const asked = parseScrapeQuery(queryOf(request));
+        await demandGrant(request, node, asked, services);
+        return asked;
+      });
+      if (swarmId === undefined) return reply;
+      const { complete, incomplete } = swarms.countsOf(swarmId);
+      return sendBencode(reply, scrapeAnswer(swarmId, complete, incomplete));
+    },
+  );
+  return { stop: () => responder.stop() };
+}
+
+async function admit(
+  node: Identity,
+  request: FastifyRequest,
+  services: Needs,
+): Promise<{ swarmId: SwarmId; response: AnnounceResponse }> {
+  const query = parseAnnounceQuery(queryOf(request));
+  const host = parsePeerAddress(query.ip ?? request.ip);
+  await demandGrant(request, node, query.swarmId, services);
+  // Again, after the wait: a node that was denied meanwhile must not get back into the table.
+  services.identity.demand(request);
+  return { swarmId: query.swarmId, response: respond(node, query, host, services) };
+}
+
+function respond(node: Identity, query: AnnounceQuery, host: string, services: Needs): AnnounceResponse {
+  const { swarmId, left, port, wanted, event, denyVersion } = query;
+  const { config, state, seeder, swarms, random } = services;
+  const isStopped = event === 'stopped';
+  const { complete, incomplete, peers } = swarms.announce({
+    swarmId,
+    nodeId: node.id,
+    host,
+    port,
+    isComplete: left === 0,
+    isStopped,
+    wanted,
+  });
+  const handedOut = peers.map((peer) => ({ nodeId: peer.nodeId, host: peer.host, port: peer.port }));
+  // First, because it has what nobody else has yet. Of no use to a node that needs nothing.
+  if (left > 0 && !isStopped && seeder.isSeeding(swarmId)) {
+    handedOut.unshift({ nodeId: seeder.nodeId, ...seeder.endpoint });
+  }
+  const jitter = 1 + JITTER * (2 * random() - 1);
+  return {
+    interval: Math.max(1, Math.round((config.announceIntervalMs * jitter) / 1000)),
+    complete,
+    incomplete,
+    peers: handedOut.map((peer) => ({ 'peer id': peerIdOf(peer.nodeId), ip: peer.host, port: peer.port })),
+    extras: encodeAnnounceExtras(state.denyList.pushed(), denyVersion),
+  };
+}
+
+/** Throws `GRANT_REJECTED` unless the request shows a grant of this node, with this certificate, for this swarm. */
+async function demandGrant(
+  { headers }: FastifyRequest,
+  node: Identity,
+  swarmId: SwarmId,
+  { authority }: Needs,
+): Promise<void> {
+  const grant = BEARER.exec(headers.authorization ?? '')?.groups?.['grant'];
+  if (grant === undefined) throw new AppError('GRANT_REJECTED', { reason: 'no grant was shown' });
+  await authority.verifyGrant(grant, { swarmId, holder: node });
+}
+
+/** Runs `work` for the node that asks; answers a refusal as BEP 3 wants it, with status 200, and gives `undefined`. */
+async function answerRefusals<T>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { identity, throttle, counters, audit }: Needs,
+  work: (node: Identity) => Promise<T>,
+): Promise<T | undefined> {
+  let nodeId: string | undefined;
+  try {
+    const node = identity.demand(request);
+    nodeId = node.id;
+    throttle.node('announce', node);
+    return await work(node);
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    counters.add('announcesRefused');
+    if (nodeId !== undefined) {
+      audit.record('announce_refused', { nodeId, code: error.code, reason: String(error.details['reason'] ?? '') });
+    }
+    sendBencode(
+      reply,
+      encodeBencode(new Map([['failure reason', `${error.code}: ${ERROR_CODES[error.code].summary}`]])),
+    );
+    return undefined;
+  }
+}
+
+function scrapeAnswer(swarmId: SwarmId, complete: number, incomplete: number): Buffer {
+  const counts = new Map([
+    ['complete', complete],
+    ['downloaded', complete],
+    ['incomplete', incomplete],
+  ]);
+  // A key of 20 bytes; latin1 keeps each of them one character.
+  const key = Buffer.from(swarmId, 'hex').toString('latin1');
+  return encodeBencode(new Map([['files', new Map([[key, counts]])]]));
+}
+
+function sendBencode(reply: FastifyReply, bytes: Buffer): FastifyReply {
+  return reply.type('text/plain').send(bytes);
+}
+
+function queryOf({ raw }: FastifyRequest): string {
+  const url = raw.url ?? '';
+  const at = url.indexOf('?');
+  return at === -1 ? '' : url.slice(at + 1);
+}

@@ -1,0 +1,59 @@
+import { isAppError } from '@sealift/core';
+import {
+  ErrorBody,
+  MAX_GRANT_LENGTH,
+  MAX_GRANTS_PER_REFRESH,
+  RefreshAnswer,
+  RefreshRequest,
+  TRACKER_PATHS,
+} from '@sealift/tracker-api';
+import type { GrantHolder } from '../authority.ts';
+import type { App } from '../http/app.ts';
+import type { Services } from '../services.ts';
+
+/** The body of the largest refresh, in bytes: its grants with quotes and commas, and the frame around them. */
+const BODY_LIMIT = MAX_GRANTS_PER_REFRESH * (MAX_GRANT_LENGTH + 4) + 1024;
+
+type Needs = Pick<Services, 'authority' | 'identity' | 'throttle' | 'counters' | 'audit'>;
+type RefreshedGrant = RefreshAnswer['grants'][number];
+
+/** New grants for old ones. */
+export function registerGrantRoutes(app: App, { authority, identity, throttle, counters, audit }: Needs): void {
+  app.post(
+    TRACKER_PATHS.grants,
+    {
+      bodyLimit: BODY_LIMIT,
+      schema: {
+        summary: 'New grants for old ones',
+        description:
+          'For grants of the same node that ended at most five minutes ago, bound to the certificate shown now. An hour ' +
+          'after the registry last proved the right, the new grant is for uploading only.',
+        security: [{ certificate: [] }],
+        body: RefreshRequest,
+        response: { 200: RefreshAnswer, '4xx': ErrorBody },
+      },
+    },
+    async (request) => {
+      const node = identity.demand(request);
+      throttle.node('other', node);
+      const grants: RefreshedGrant[] = [];
+      // One after the other: 256 signatures at once would hold up everybody else's.
+      for (const grant of request.body.grants) grants.push(await refresh(grant, node));
+      const refreshed = grants.filter(({ grant }) => grant !== undefined).length;
+      counters.add('grantsRefreshed', refreshed);
+      audit.record('grants_refreshed', { nodeId: node.id, refreshed, refused: grants.length - refreshed });
+      return { grants };
+    },
+  );
+
+  async function refresh(old: string, holder: GrantHolder): Promise<RefreshedGrant> {
+    try {
+      const { grant, claims } = await authority.refreshGrant(old, holder);
+      return { swarmId: claims.swarmId, grant, expiresAt: claims.expiresAt };
+    } catch (error) {
+      // One grant that is over must not keep the others from being renewed.
+      if (isAppError(error, 'GRANT_REJECTED')) return {};
+      throw error;
+    }
+  }
+}

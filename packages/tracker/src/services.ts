@@ -1,0 +1,27 @@
+import type { Clock, Logger } from '@sealift/core';
+import type { AuditWriter } from './audit-log.ts';
+import type { Authority } from './authority.ts';
+import type { ResolvedConfig } from './config.ts';
+import type { Counters } from './counters.ts';
+import type { ClientIdentity } from './http/client-identity.ts';
+import type { Seeder } from './ports.ts';
+import type { Authorizer } from './right/authorizer.ts';
+import type { TrackerState } from './state/tracker-state.ts';
+import type { SwarmTable } from './swarm/swarm-table.ts';
+import type { Throttle } from './throttle.ts';
+
+/** What the routes share. Each takes what it needs of it. */
+export interface Services {
+  readonly config: ResolvedConfig;
+  readonly state: TrackerState;
+  readonly authority: Authority;
+  readonly authorizer: Authorizer;
+  readonly seeder: Seeder;
+  readonly swarms: SwarmTable;
+  readonly identity: ClientIdentity;
+  readonly throttle: Throttle;
+  readonly counters: Counters;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly audit: AuditWriter;
+}

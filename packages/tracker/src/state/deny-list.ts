@@ -1,0 +1,120 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { DenyList as PushedDenyList } from '@sealift/bittorrent';
+import { type Clock, type NodeId, parseNodeId } from '@sealift/core';
+import { MAX_CERTIFICATE_TTL_MS } from '../certificate-ttl.ts';
+import { transaction } from './database.ts';
+import { readMeta, writeMeta } from './meta.ts';
+
+/** Ids pushed to nodes at most, the latest first: they and 50 peers fit well into the 1 MiB that a node reads. */
+const MAX_PUSHED = 8_000;
+
+/** One denial. */
+export interface Denial {
+  readonly nodeId: NodeId;
+  readonly reason: string;
+  /** In ms. */
+  readonly deniedAt: number;
+}
+
+/**
+ * The nodes that are out: no renewal, no grant, no announce. Held in memory, and read again when another process has
+ * changed the database, which costs one pragma per question.
+ */
+export class DenyList {
+  readonly #database: DatabaseSync;
+  readonly #clock: Clock;
+  readonly #dataVersion: ReturnType<DatabaseSync['prepare']>;
+  readonly #listeners = new Set<() => void>();
+  #seenDataVersion: unknown;
+  #version = 0;
+  #denials = new Map<NodeId, Denial>();
+
+  constructor({ database, clock }: { database: DatabaseSync; clock: Clock }) {
+    this.#database = database;
+    this.#clock = clock;
+    this.#dataVersion = database.prepare('PRAGMA data_version');
+    this.#load();
+  }
+
+  /** Whether the node is out, whoever put it on the list. */
+  has(nodeId: NodeId): boolean {
+    this.refresh();
+    return this.#denials.has(nodeId);
+  }
+
+  /** Puts a node on the list; `false` if it was there. */
+  deny(nodeId: NodeId, { reason = '' }: { reason?: string } = {}): boolean {
+    return this.#change(() =>
+      this.#database
+        .prepare('INSERT OR IGNORE INTO denied VALUES (?, ?, ?)')
+        .run(nodeId, reason.slice(0, 200), this.#clock.now()),
+    );
+  }
+
+  /** Takes a node off the list; `false` if it was not there. */
+  allow(nodeId: NodeId): boolean {
+    return this.#change(() => this.#database.prepare('DELETE FROM denied WHERE node_id = ?').run(nodeId));
+  }
+
+  list(): readonly Denial[] {
+    this.refresh();
+    return [...this.#denials.values()];
+  }
+
+  /** What peers have to know: the nodes that can still hold a certificate from before they were denied. */
+  pushed(): PushedDenyList {
+    this.refresh();
+    const since = this.#clock.now() - MAX_CERTIFICATE_TTL_MS;
+    const nodeIds = [...this.#denials.values()]
+      .filter(({ deniedAt }) => deniedAt > since)
+      .sort((a, b) => b.deniedAt - a.deniedAt)
+      .slice(0, MAX_PUSHED)
+      .map(({ nodeId }) => nodeId);
+    return { version: this.#version, nodeIds };
+  }
+
+  /** Version of the list; grows with each change. */
+  get version(): number {
+    this.refresh();
+    return this.#version;
+  }
+
+  /** Calls `listener` when a change is noticed; returns how to stop that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Takes over what another process has changed. */
+  refresh(): void {
+    const dataVersion = this.#dataVersion.get()?.['data_version'];
+    if (dataVersion === this.#seenDataVersion) return;
+    this.#seenDataVersion = dataVersion;
+    if (Number(readMeta(this.#database, 'deny_version') ?? 0) !== this.#version) this.#load();
+  }
+
+  #change(write: () => { changes: number | bigint }): boolean {
+    const isChanged = transaction(this.#database, () => {
+      if (Number(write().changes) === 0) return false;
+      const version = Number(readMeta(this.#database, 'deny_version') ?? 0);
+      writeMeta(this.#database, 'deny_version', String(version + 1));
+      return true;
+    });
+    if (isChanged) this.#load();
+    return isChanged;
+  }
+
+  #load(): void {
+    this.#version = Number(readMeta(this.#database, 'deny_version') ?? 0);
+    this.#denials = new Map(
+      this.#database
+        .prepare('SELECT * FROM denied ORDER BY denied_at')
+        .all()
+        .map((row) => {
+          const nodeId = parseNodeId(String(row['node_id']));
+          return [nodeId, { nodeId, reason: String(row['reason']), deniedAt: Number(row['denied_at']) }];
+        }),
+    );
+    for (const listener of this.#listeners) listener();
+  }
+}

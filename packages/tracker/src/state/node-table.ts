@@ -1,0 +1,73 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { type Clock, type NodeId, parseNodeId } from '@sealift/core';
+
+/** What let a node in. */
+export type EnrolledBy = 'join-token' | 'registry-token';
+
+/** A node as the CA knows it. Times in ms. */
+export interface NodeRecord {
+  readonly id: NodeId;
+  /** What people call it; the node's own word. */
+  readonly name: string;
+  readonly enrolledBy: EnrolledBy;
+  readonly tokenId: string | undefined;
+  readonly firstSeen: number;
+  /** Last enrolment or renewal. */
+  readonly lastSeen: number;
+  readonly certificateEnds: number;
+}
+
+/** How long a node is remembered after its last certificate ended, in ms. It needs a new enrolment then, under a new id. */
+const KEPT_AFTER_END_MS = 30 * 86_400_000;
+
+/** The nodes that hold a certificate, or held one lately. */
+export class NodeTable {
+  readonly #database: DatabaseSync;
+  readonly #clock: Clock;
+
+  constructor({ database, clock }: { database: DatabaseSync; clock: Clock }) {
+    this.#database = database;
+    this.#clock = clock;
+  }
+
+  /** Writes down a first certificate. */
+  add({ id, name, enrolledBy, tokenId, certificateEnds }: Omit<NodeRecord, 'firstSeen' | 'lastSeen'>): void {
+    const now = this.#clock.now();
+    this.#database.prepare('DELETE FROM nodes WHERE certificate_ends < ?').run(now - KEPT_AFTER_END_MS);
+    this.#database
+      .prepare('INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)')
+      .run(id, name, enrolledBy, tokenId ?? null, now, now, certificateEnds);
+  }
+
+  /** Writes down a further certificate. A node that is not listed, after a restore for instance, stays unlisted. */
+  renew(id: NodeId, certificateEnds: number): void {
+    this.#database
+      .prepare('UPDATE nodes SET last_seen = ?, certificate_ends = ? WHERE id = ?')
+      .run(this.#clock.now(), certificateEnds, id);
+  }
+
+  /** Nodes, the one seen last first. */
+  list({ limit }: { limit: number }): NodeRecord[] {
+    return this.#database.prepare('SELECT * FROM nodes ORDER BY last_seen DESC, id LIMIT ?').all(limit).map(recordOf);
+  }
+
+  /** Nodes whose certificate is good now. */
+  count(): number {
+    const row = this.#database
+      .prepare('SELECT count(*) AS n FROM nodes WHERE certificate_ends > ?')
+      .get(this.#clock.now());
+    return Number(row?.['n']);
+  }
+}
+
+function recordOf(row: Record<string, unknown>): NodeRecord {
+  return {
+    id: parseNodeId(String(row['id'])),
+    name: String(row['name']),
+    enrolledBy: row['enrolled_by'] === 'registry-token' ? 'registry-token' : 'join-token',
+    tokenId: row['token_id'] === null ? undefined : String(row['token_id']),
+    firstSeen: Number(row['first_seen']),
+    lastSeen: Number(row['last_seen']),
+    certificateEnds: Number(row['certificate_ends']),
+  };
+}

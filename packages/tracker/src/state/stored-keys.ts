@@ -1,0 +1,86 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { AppError, type Clock, type ClusterId, parseClusterId } from '@sealift/core';
+import { decryptPrivateKey, encryptPrivateKey, SwarmCa } from '@sealift/pki';
+import { transaction } from './database.ts';
+import { readMeta, writeMeta } from './meta.ts';
+import { loadSigningKey, newSigningKeyPem, type SigningKey } from './signing-key.ts';
+
+/** The keys that make the cluster. They live in this process and, optionally encrypted, in its database. */
+export interface ClusterKeys {
+  readonly ca: SwarmCa;
+  readonly grantKey: SigningKey;
+  readonly contentKey: SigningKey;
+}
+
+type KeyName = 'ca' | 'grant' | 'content';
+
+/**
+ * The keys in the database; made first if there are none and `clusterId` says whose they shall be. Throws
+ * `CONFIG_INVALID` for a database of another cluster, and `KEY_FILE_UNSAFE` when the passphrase does not fit.
+ */
+export async function openKeys({
+  database,
+  clusterId,
+  passphrase,
+  clock,
+}: {
+  database: DatabaseSync;
+  clusterId: ClusterId | undefined;
+  passphrase: string | undefined;
+  clock: Clock;
+}): Promise<ClusterKeys> {
+  if (readMeta(database, 'cluster_id') === undefined) {
+    if (clusterId === undefined) {
+      throw new AppError('CONFIG_INVALID', {
+        reason: 'there is no cluster here yet',
+        advice: 'Start the tracker first.',
+      });
+    }
+    await createKeys(database, clusterId, passphrase, clock);
+  }
+  const stored = parseClusterId(readMeta(database, 'cluster_id') ?? '');
+  if (clusterId !== undefined && clusterId !== stored) {
+    throw new AppError('CONFIG_INVALID', {
+      reason: 'the data directory belongs to another cluster',
+      found: stored,
+      advice: 'A cluster keeps its name: use another directory for another cluster.',
+    });
+  }
+  const pemOf = (name: KeyName): string => decryptPrivateKey(readKey(database, name).privatePem, passphrase);
+  const ca = await SwarmCa.load({
+    certificatePem: readKey(database, 'ca').public,
+    privateKeyPem: pemOf('ca'),
+    clock,
+  });
+  if (ca.clusterId !== stored) throw new AppError('CONFIG_INVALID', { reason: 'the CA is of another cluster' });
+  return { ca, grantKey: await loadSigningKey(pemOf('grant')), contentKey: await loadSigningKey(pemOf('content')) };
+}
+
+async function createKeys(
+  database: DatabaseSync,
+  clusterId: ClusterId,
+  passphrase: string | undefined,
+  clock: Clock,
+): Promise<void> {
+  const ca = await SwarmCa.create({ clusterId, clock });
+  const protect = (pem: string): string => (passphrase === undefined ? pem : encryptPrivateKey(pem, passphrase));
+  const rows: readonly (readonly [KeyName, string, string])[] = [
+    ['ca', protect(await ca.exportPrivateKey()), ca.certificatePem],
+    ['grant', protect(newSigningKeyPem()), ''],
+    ['content', protect(newSigningKeyPem()), ''],
+  ];
+  transaction(database, () => {
+    // Another process may have been first while we waited; its keys stand.
+    if (readMeta(database, 'cluster_id') !== undefined) return;
+    writeMeta(database, 'cluster_id', clusterId);
+    const insert = database.prepare('INSERT INTO keys VALUES (?, ?, ?)');
+    for (const row of rows) insert.run(...row);
+  });
+}
+
+function readKey(database: DatabaseSync, name: KeyName): { privatePem: string; public: string } {
+  const row = database.prepare('SELECT private_pem, public FROM keys WHERE name = ?').get(name);
+  if (row === undefined)
+    throw new AppError('CONFIG_INVALID', { reason: 'a key is missing from the database', key: name });
+  return { privatePem: String(row['private_pem']), public: String(row['public']) };
+}

@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto';
+import type { DatabaseSync } from 'node:sqlite';
+import { type Clock, type ClusterId, type NodeId, parseNodeId } from '@sealift/core';
+import type { SwarmCa } from '@sealift/pki';
+import type { ClusterInfo } from '@sealift/tracker-api';
+import { AdminToken } from './admin-token.ts';
+import { openDatabase } from './database.ts';
+import { DenyList } from './deny-list.ts';
+import { JoinTokens } from './join-tokens.ts';
+import { readMeta, writeMeta } from './meta.ts';
+import { NodeTable } from './node-table.ts';
+import type { SigningKey } from './signing-key.ts';
+import { openKeys } from './stored-keys.ts';
+
+/** What of a tracker must last: keys, join tokens, nodes, deny list. The CLI opens it beside a running tracker. */
+export interface TrackerState {
+  readonly clusterId: ClusterId;
+  readonly ca: SwarmCa;
+  /** Signs grants. */
+  readonly grantKey: SigningKey;
+  /** Signs piece hashes; for the seeder in this process. */
+  readonly contentKey: SigningKey;
+  readonly joinTokens: JoinTokens;
+  readonly nodes: NodeTable;
+  readonly denyList: DenyList;
+  readonly adminToken: AdminToken;
+  /** The id of the seeder in this process, the same after a restart. */
+  readonly seederId: NodeId;
+  readonly clusterInfo: ClusterInfo;
+  /** Closes the database; safe to call twice. */
+  close(): void;
+}
+
+/**
+ * Opens the state in `dataDirectory` and makes it at first start. Without `clusterId` it must be there already. Throws
+ * `KEY_FILE_UNSAFE` for files that are open to others or a wrong passphrase, `CONFIG_INVALID` for another cluster's.
+ */
+export async function openTrackerState({
+  dataDirectory,
+  clusterId,
+  passphrase,
+  clock,
+}: {
+  dataDirectory: string;
+  clusterId?: ClusterId | undefined;
+  passphrase?: string | undefined;
+  clock: Clock;
+}): Promise<TrackerState> {
+  const database = await openDatabase(dataDirectory);
+  try {
+    const keys = await openKeys({ database, clusterId, passphrase, clock });
+    const adminToken = await AdminToken.open({ database, dataDirectory });
+    return {
+      clusterId: keys.ca.clusterId,
+      ...keys,
+      joinTokens: new JoinTokens({ database, clock }),
+      nodes: new NodeTable({ database, clock }),
+      denyList: new DenyList({ database, clock }),
+      adminToken,
+      seederId: openSeederId(database),
+      clusterInfo: {
+        clusterId: keys.ca.clusterId,
+        trustAnchors: keys.ca.certificatePem,
+        grantKeys: [keys.grantKey.publicJwk],
+        contentKeys: [keys.contentKey.publicJwk],
+      },
+      close: () => {
+        if (database.isOpen) database.close();
+      },
+    };
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function openSeederId(database: DatabaseSync): NodeId {
+  const stored = readMeta(database, 'seeder_id');
+  if (stored !== undefined) return parseNodeId(stored);
+  const id = parseNodeId(`seeder-${randomBytes(6).toString('hex')}`);
+  writeMeta(database, 'seeder_id', id);
+  return id;
+}

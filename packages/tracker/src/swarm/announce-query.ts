@@ -1,0 +1,91 @@
+import { isIP } from 'node:net';
+import querystring from 'node:querystring';
+import { AppError, parseSwarmId, type SwarmId } from '@sealift/core';
+
+/** Query parameters read from one announce; an honest one has about a dozen. */
+const MAX_PARAMETERS = 32;
+/** Peers for a client that does not say how many it wants (BEP 3 leaves it open; 50 is custom). */
+const DEFAULT_WANTED = 50;
+
+/** An announce as the query states it. Says nothing about who the asker is: that is the certificate's to say. */
+export interface AnnounceQuery {
+  readonly swarmId: SwarmId;
+  readonly event: 'started' | 'completed' | 'stopped' | undefined;
+  /** Bytes that the node still lacks. */
+  readonly left: number;
+  readonly port: number;
+  /** Address the node was told to advertise, instead of the connection's. */
+  readonly ip: string | undefined;
+  readonly wanted: number;
+  /** Version of the deny list that the node has; 0 if none. */
+  readonly denyVersion: number;
+}
+
+/** Reads the query of an announce (BEP 3); throws `INVALID_REQUEST`. Parameters that we do not use are ignored. */
+export function parseAnnounceQuery(query: string): AnnounceQuery {
+  const fields = parseQuery(query);
+  const event = single(fields, 'event');
+  if (event !== undefined && !isEvent(event)) throw invalid('event');
+  const ip = single(fields, 'ip');
+  if (ip !== undefined && isIP(ip) === 0) throw invalid('ip');
+  return {
+    swarmId: swarmIdOfBytes(single(fields, 'info_hash')),
+    event: event === '' || event === 'empty' ? undefined : event,
+    left: integer(fields, 'left', { min: 0, max: Number.MAX_SAFE_INTEGER }) ?? fail('left'),
+    port: integer(fields, 'port', { min: 1, max: 65_535 }) ?? fail('port'),
+    ip,
+    wanted: integer(fields, 'numwant', { min: 0, max: Number.MAX_SAFE_INTEGER }) ?? DEFAULT_WANTED,
+    denyVersion: integer(fields, 'deny_version', { min: 0, max: Number.MAX_SAFE_INTEGER }) ?? 0,
+  };
+}
+
+/** Reads the query of a scrape: exactly one swarm, so that nobody can list them all. Throws `INVALID_REQUEST`. */
+export function parseScrapeQuery(query: string): SwarmId {
+  return swarmIdOfBytes(single(parseQuery(query), 'info_hash'));
+}
+
+type Fields = NodeJS.Dict<string | string[]>;
+
+function parseQuery(query: string): Fields {
+  return querystring.parse(query, '&', '=', {
+    maxKeys: MAX_PARAMETERS,
+    // Binary values are percent-encoded bytes, not UTF-8 (BEP 3).
+    decodeURIComponent: percentDecode,
+  });
+}
+
+function percentDecode(text: string): string {
+  return text.replace(/%([0-9A-Fa-f]{2})/g, (_match, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+function single(fields: Fields, name: string): string | undefined {
+  const value = fields[name];
+  // Two values for one parameter: two readers could choose differently.
+  if (Array.isArray(value)) throw invalid(name);
+  return value;
+}
+
+function integer(fields: Fields, name: string, { min, max }: { min: number; max: number }): number | undefined {
+  const text = single(fields, name);
+  if (text === undefined || text === '') return undefined;
+  const value = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max)) throw invalid(name);
+  return value;
+}
+
+function swarmIdOfBytes(bytes: string | undefined): SwarmId {
+  if (bytes?.length !== 20) throw invalid('info_hash');
+  return parseSwarmId(Buffer.from(bytes, 'latin1').toString('hex'));
+}
+
+function isEvent(event: string): event is 'started' | 'completed' | 'stopped' | '' | 'empty' {
+  return ['started', 'completed', 'stopped', 'empty', ''].includes(event);
+}
+
+function fail(parameter: string): never {
+  throw invalid(parameter);
+}
+
+function invalid(parameter: string): AppError {
+  return new AppError('INVALID_REQUEST', { reason: 'a query parameter is missing or malformed', parameter });
+}

@@ -1,0 +1,80 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { SwarmId } from '@sealift/core';
+import Server, { type AnnounceParams, type Callback, type Swarm } from 'bittorrent-tracker/server';
+
+/** What we answer to an announce that was admitted; the library writes it in the form that the client asked for. */
+export interface AnnounceResponse {
+  /** In seconds. */
+  readonly interval: number;
+  readonly complete: number;
+  readonly incomplete: number;
+  /** Keys as on the wire. Bytes, not text: the library would write text as UTF-8. */
+  readonly peers: readonly { readonly 'peer id': Uint8Array; readonly ip: string; readonly port: number }[];
+  /** Beside the standard keys. */
+  readonly extras: Readonly<Record<string, number | readonly string[]>>;
+}
+
+interface Admitted {
+  readonly swarmId: SwarmId;
+  readonly response: AnnounceResponse;
+}
+
+/** `compact` values of the library that we choose between. */
+const COMPACT = 1;
+const AS_GIVEN = 2;
+
+/**
+ * The server half of `bittorrent-tracker`, held to what it is good at: reading an announce as stock clients send it and
+ * writing the answer in their form. It opens no port, keeps no swarm and admits nobody: requests come in with their answer.
+ */
+export class AnnounceResponder {
+  readonly #admitted = new WeakMap<IncomingMessage, Admitted>();
+  readonly #server: Server;
+
+  constructor({ intervalMs, onWarning }: { intervalMs: number; onWarning: (error: unknown) => void }) {
+    this.#server = new Server({
+      http: false,
+      udp: false,
+      ws: false,
+      stats: false,
+      trustProxy: false,
+      interval: intervalMs,
+      // The library read the query itself: it must have read the swarm that was admitted.
+      filter: (swarmId, { httpReq }, callback) =>
+        callback(this.#admitted.get(httpReq)?.swarmId === swarmId ? null : new Error('not admitted')),
+    });
+    this.#server.on('warning', onWarning);
+    this.#server.on('error', onWarning);
+    const swarm: Swarm = {
+      announce: (params, callback) => this.#announce(params, callback),
+      scrape: (_params, callback) => callback(new Error('not served here')),
+    };
+    // One stand-in for all swarms, so that the library's own table stays empty: it never frees an entry.
+    this.#server.getSwarm = (_swarmId, callback) => callback(null, swarm);
+    this.#server.createSwarm = (_swarmId, callback) => callback(null, swarm);
+  }
+
+  /** Writes `response` to a request that was admitted for `swarmId`. */
+  respond(request: IncomingMessage, response: ServerResponse, admitted: Admitted): void {
+    this.#admitted.set(request, admitted);
+    response.setHeader('content-type', 'text/plain');
+    response.setHeader('cache-control', 'no-store');
+    this.#server.onHttpRequest(request, response, { action: 'announce', trustProxy: false });
+  }
+
+  /** Answers nothing any more. */
+  stop(): void {
+    this.#server.close();
+  }
+
+  #announce(params: AnnounceParams, callback: Callback<object>): void {
+    const admitted = this.#admitted.get(params.httpReq);
+    if (admitted === undefined) {
+      callback(new Error('not admitted'));
+      return;
+    }
+    if (params.compact !== COMPACT) params.compact = AS_GIVEN;
+    const { extras, ...standard } = admitted.response;
+    callback(null, { ...standard, ...extras });
+  }
+}

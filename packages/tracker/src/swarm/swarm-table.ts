@@ -1,0 +1,171 @@
+import type { Clock, NodeId, SwarmId } from '@sealift/core';
+import type { Handout } from './handout.ts';
+import { Swarm, type SwarmPeer } from './swarm.ts';
+
+/** Bounds of the table. Each entry costs about 300 bytes of memory. */
+export interface SwarmTableLimits {
+  /** Peers in one swarm: twice the largest cluster that we plan for. */
+  readonly maxPeersPerSwarm: number;
+  /** Entries of one node: about one for each blob that a store of default size holds. */
+  readonly maxSwarmsPerNode: number;
+  /** Entries in all: 10,000 nodes with the layers of some images each, about 100 MB. */
+  readonly maxPeers: number;
+}
+
+/** Defaults of {@link SwarmTableLimits}. */
+export const SWARM_TABLE_LIMITS: SwarmTableLimits = {
+  maxPeersPerSwarm: 20_000,
+  maxSwarmsPerNode: 10_000,
+  maxPeers: 400_000,
+};
+
+/** An announce that was authorized. Everything in it was checked; `nodeId` is the certificate's. */
+export interface Announce {
+  readonly swarmId: SwarmId;
+  readonly nodeId: NodeId;
+  readonly host: string;
+  readonly port: number;
+  readonly zone?: string | undefined;
+  /** Whether the node has the whole blob. */
+  readonly isComplete: boolean;
+  readonly isStopped: boolean;
+  /** Peers asked for. */
+  readonly wanted: number;
+}
+
+/** What the swarm looks like to the asker. */
+export interface AnnounceResult {
+  readonly complete: number;
+  readonly incomplete: number;
+  readonly peers: readonly SwarmPeer[];
+}
+
+/** Who is in which swarm. Soft state: after a restart it fills again from announces. Pure; `expire` is called by its owner. */
+export class SwarmTable {
+  readonly #swarms = new Map<SwarmId, Swarm>();
+  readonly #entriesOf = new Map<NodeId, number>();
+  readonly #limits: SwarmTableLimits;
+  readonly #lifetimeMs: number;
+  readonly #handout: Handout;
+  readonly #clock: Clock;
+  #size = 0;
+
+  /** `lifetimeMs`: how long an entry stands without a further announce. */
+  constructor({
+    clock,
+    handout,
+    lifetimeMs,
+    limits = SWARM_TABLE_LIMITS,
+  }: {
+    clock: Clock;
+    handout: Handout;
+    lifetimeMs: number;
+    limits?: SwarmTableLimits;
+  }) {
+    this.#clock = clock;
+    this.#handout = handout;
+    this.#lifetimeMs = lifetimeMs;
+    this.#limits = limits;
+  }
+
+  /** Entries in all swarms. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get swarmCount(): number {
+    return this.#swarms.size;
+  }
+
+  /** Takes one announce. A table that is full still answers; it only does not list the asker, which harms nobody else. */
+  announce(announce: Announce): AnnounceResult {
+    const now = this.#clock.now();
+    const { swarmId, nodeId } = announce;
+    this.#expireSwarm(swarmId, now);
+    if (announce.isStopped) {
+      this.#remove(swarmId, nodeId);
+      return { ...this.countsOf(swarmId), peers: [] };
+    }
+    const asker = this.#place(announce, now);
+    const swarm = this.#swarms.get(swarmId);
+    if (swarm === undefined) return { complete: 0, incomplete: 0, peers: [] };
+    const candidates = announce.isComplete ? swarm.leechers : swarm.all;
+    return {
+      complete: swarm.complete,
+      incomplete: swarm.incomplete,
+      peers: this.#handout.pick(candidates, { wanted: announce.wanted, asker }),
+    };
+  }
+
+  countsOf(swarmId: SwarmId): { complete: number; incomplete: number } {
+    const swarm = this.#swarms.get(swarmId);
+    return { complete: swarm?.complete ?? 0, incomplete: swarm?.incomplete ?? 0 };
+  }
+
+  /** Forgets who has been silent for too long, and swarms that are empty. */
+  expire(): void {
+    const now = this.#clock.now();
+    for (const swarmId of this.#swarms.keys()) this.#expireSwarm(swarmId, now);
+  }
+
+  /** Takes a node out of every swarm, so that nobody is sent to it any more. */
+  removeNode(nodeId: NodeId): void {
+    if (!this.#entriesOf.has(nodeId)) return;
+    for (const swarmId of this.#swarms.keys()) this.#remove(swarmId, nodeId);
+  }
+
+  /** The first `limit` swarms with their counts. */
+  list(limit: number): { swarmId: SwarmId; complete: number; incomplete: number }[] {
+    const listed: { swarmId: SwarmId; complete: number; incomplete: number }[] = [];
+    for (const [swarmId, swarm] of this.#swarms) {
+      if (listed.length >= limit) break;
+      listed.push({ swarmId, complete: swarm.complete, incomplete: swarm.incomplete });
+    }
+    return listed;
+  }
+
+  #place({ swarmId, nodeId, host, port, zone, isComplete }: Announce, now: number): SwarmPeer | undefined {
+    const swarm = this.#swarms.get(swarmId);
+    const isKnown = swarm?.get(nodeId) !== undefined;
+    if (!isKnown && !this.#hasRoom(swarm, nodeId)) return undefined;
+    const peer = { nodeId, host, port, zone, isComplete, expiresAt: now + this.#lifetimeMs };
+    if (swarm === undefined) {
+      const created = new Swarm();
+      created.put(peer);
+      this.#swarms.set(swarmId, created);
+    } else {
+      swarm.put(peer);
+    }
+    if (!isKnown) this.#count(nodeId, 1);
+    return peer;
+  }
+
+  #hasRoom(swarm: Swarm | undefined, nodeId: NodeId): boolean {
+    return (
+      this.#size < this.#limits.maxPeers &&
+      (swarm?.size ?? 0) < this.#limits.maxPeersPerSwarm &&
+      (this.#entriesOf.get(nodeId) ?? 0) < this.#limits.maxSwarmsPerNode
+    );
+  }
+
+  #remove(swarmId: SwarmId, nodeId: NodeId): void {
+    const swarm = this.#swarms.get(swarmId);
+    if (swarm === undefined || !swarm.delete(nodeId)) return;
+    this.#count(nodeId, -1);
+    if (swarm.size === 0) this.#swarms.delete(swarmId);
+  }
+
+  #expireSwarm(swarmId: SwarmId, now: number): void {
+    const swarm = this.#swarms.get(swarmId);
+    if (swarm === undefined) return;
+    for (const nodeId of swarm.expire(now)) this.#count(nodeId, -1);
+    if (swarm.size === 0) this.#swarms.delete(swarmId);
+  }
+
+  #count(nodeId: NodeId, change: 1 | -1): void {
+    this.#size += change;
+    const entries = (this.#entriesOf.get(nodeId) ?? 0) + change;
+    if (entries === 0) this.#entriesOf.delete(nodeId);
+    else this.#entriesOf.set(nodeId, entries);
+  }
+}

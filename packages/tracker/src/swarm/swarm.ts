@@ -1,0 +1,89 @@
+import type { NodeId } from '@sealift/core';
+import type { HandoutPeer, PeerList } from './handout.ts';
+
+/** One node in one swarm, as its last announce left it. */
+export interface SwarmPeer extends HandoutPeer {
+  readonly nodeId: NodeId;
+  readonly host: string;
+  readonly port: number;
+  readonly isComplete: boolean;
+  /** When it is forgotten unless it announces again, in ms. */
+  readonly expiresAt: number;
+}
+
+/**
+ * The peers of one blob, by the node id of their certificates. Ordered by their last announce, so that those to forget are
+ * at the front, and indexable, so that a handout costs what it hands out.
+ */
+export class Swarm {
+  readonly #places = new Map<NodeId, { peer: SwarmPeer; index: number }>();
+  readonly #complete: SwarmPeer[] = [];
+  readonly #incomplete: SwarmPeer[] = [];
+
+  get size(): number {
+    return this.#places.size;
+  }
+
+  /** Peers that have the whole blob. */
+  get complete(): number {
+    return this.#complete.length;
+  }
+
+  get incomplete(): number {
+    return this.#incomplete.length;
+  }
+
+  /** Peers worth knowing for a node that still needs pieces: all of them. */
+  get all(): PeerList<SwarmPeer> {
+    const split = this.#incomplete.length;
+    return {
+      length: this.size,
+      at: (index) => (index < split ? this.#incomplete[index] : this.#complete[index - split]),
+    };
+  }
+
+  /** Peers worth knowing for a node that has the whole blob: those that have not. */
+  get leechers(): PeerList<SwarmPeer> {
+    return { length: this.#incomplete.length, at: (index) => this.#incomplete[index] };
+  }
+
+  get(nodeId: NodeId): SwarmPeer | undefined {
+    return this.#places.get(nodeId)?.peer;
+  }
+
+  put(peer: SwarmPeer): void {
+    this.delete(peer.nodeId);
+    const list = this.#listOf(peer);
+    list.push(peer);
+    this.#places.set(peer.nodeId, { peer, index: list.length - 1 });
+  }
+
+  delete(nodeId: NodeId): boolean {
+    const place = this.#places.get(nodeId);
+    if (place === undefined) return false;
+    this.#places.delete(nodeId);
+    const list = this.#listOf(place.peer);
+    const last = list.pop();
+    if (last !== undefined && last !== place.peer) {
+      list[place.index] = last;
+      const moved = this.#places.get(last.nodeId);
+      if (moved !== undefined) moved.index = place.index;
+    }
+    return true;
+  }
+
+  /** Forgets peers whose time is up and names them. */
+  expire(now: number): NodeId[] {
+    const expired: NodeId[] = [];
+    for (const [nodeId, { peer }] of this.#places) {
+      if (peer.expiresAt > now) break;
+      expired.push(nodeId);
+    }
+    for (const nodeId of expired) this.delete(nodeId);
+    return expired;
+  }
+
+  #listOf(peer: SwarmPeer): SwarmPeer[] {
+    return peer.isComplete ? this.#complete : this.#incomplete;
+  }
+}

@@ -1,0 +1,166 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { peerIdOf } from '@sealift/bittorrent';
+import { type Clock, createLogger, type NodeId, parseClusterId, parseNodeId, type SwarmId } from '@sealift/core';
+import { createSigningRequest, trackerConnectOptions } from '@sealift/pki';
+import { RegistryClient } from '@sealift/registry';
+import { FakeRegistry, nodeIdOf } from '@sealift/testkit';
+import { TrackerClient } from '@sealift/tracker-api';
+import { Agent } from 'undici';
+import { AuditFile } from './audit-log.ts';
+import { Authority } from './authority.ts';
+import { DEFAULT_CERTIFICATE_TTL_MS } from './certificate-ttl.ts';
+import type { TrackerConfig } from './config.ts';
+import type { Seeder, SeedOffer, SeedRequest } from './ports.ts';
+import { openTrackerState, type TrackerState } from './state/tracker-state.ts';
+import { Tracker } from './tracker.ts';
+
+/** The machine's clock, which a test can put forward. Certificates are checked against the real one by TLS too. */
+export class ShiftedClock implements Clock {
+  offsetMs = 0;
+  now(): number {
+    return Date.now() + this.offsetMs;
+  }
+}
+
+/** A seeder that offers what the test says and remembers what it was asked. */
+export class FakeSeeder implements Seeder {
+  readonly nodeId: NodeId = nodeIdOf('seeder-fake');
+  readonly endpoint = { host: '192.0.2.1', port: 7444 };
+  readonly asked: SeedRequest[] = [];
+  readonly seeding = new Set<SwarmId>();
+  next: (request: SeedRequest) => Promise<SeedOffer> = async () => ({ kind: 'none', reason: 'nothing here' });
+
+  isSeeding(swarmId: SwarmId): boolean {
+    return this.seeding.has(swarmId);
+  }
+
+  async offer(request: SeedRequest): Promise<SeedOffer> {
+    this.asked.push(request);
+    return await this.next(request);
+  }
+}
+
+/** A node as far as the tracker sees it: a certificate, and calls made with it. */
+export interface TestNode {
+  readonly nodeId: NodeId;
+  readonly agent: Agent;
+  readonly client: TrackerClient;
+  readonly peerId: Buffer;
+}
+
+interface Parts {
+  readonly directory: string;
+  readonly state: TrackerState;
+  readonly tracker: Tracker;
+  readonly audit: AuditFile;
+  readonly client: RegistryClient;
+}
+
+/** A running tracker with everything around it, on loopback and in a directory of its own. */
+export class TestTracker {
+  readonly clock = new ShiftedClock();
+  readonly seeder = new FakeSeeder();
+  readonly registry: FakeRegistry;
+  readonly logLines: string[] = [];
+  readonly #config: Partial<TrackerConfig>;
+  readonly #agents: Agent[] = [];
+  #parts: Parts | undefined;
+
+  constructor(config: Partial<TrackerConfig> = {}, registry = new FakeRegistry({ auth: 'bearer' })) {
+    this.#config = config;
+    this.registry = registry;
+  }
+
+  async start(): Promise<void> {
+    const { clock, seeder } = this;
+    const directory = await mkdtemp(join(tmpdir(), 'sealift-tracker-'));
+    const log = createLogger({ write: (line) => this.logLines.push(line), level: 'debug', clock });
+    const clusterId = parseClusterId('test');
+    await this.registry.start();
+    const state = await openTrackerState({ dataDirectory: directory, clusterId, clock });
+    const audit = new AuditFile({ path: join(directory, 'audit.jsonl'), clock, log });
+    await audit.start();
+    const client = new RegistryClient({ registries: [this.registry.config] });
+    const certificateTtlMs = this.#config.certificateTtlMs ?? DEFAULT_CERTIFICATE_TTL_MS;
+    const authority = new Authority({ state, certificateTtlMs, clock, audit });
+    const config = { clusterId, listen: { host: '127.0.0.1', port: 0 }, names: ['127.0.0.1'], ...this.#config };
+    const tracker = new Tracker({ config, state, authority, registry: client, seeder, clock, log, audit });
+    await tracker.start();
+    this.#parts = { directory, state, tracker, audit, client };
+  }
+
+  async stop(): Promise<void> {
+    const { directory, state, tracker, audit, client } = this.#running();
+    await Promise.all(this.#agents.map((agent) => agent.destroy()));
+    await tracker.stop();
+    await tracker.stop();
+    await audit.stop();
+    await client.close();
+    await this.registry.stop();
+    state.close();
+    await rm(directory, { recursive: true });
+  }
+
+  get state(): TrackerState {
+    return this.#running().state;
+  }
+
+  get tracker(): Tracker {
+    return this.#running().tracker;
+  }
+
+  get directory(): string {
+    return this.#running().directory;
+  }
+
+  get origin(): string {
+    return `https://127.0.0.1:${this.tracker.port}`;
+  }
+
+  /** What has been audited so far; reads the file, so it must be called after the tracker had time to write. */
+  async auditText(): Promise<string> {
+    await this.#running().audit.stop();
+    await this.#running().audit.start();
+    return await readFile(join(this.directory, 'audit.jsonl'), 'utf8');
+  }
+
+  /** A dispatcher that trusts this tracker, with a client certificate if one is given. */
+  agent(client?: { certificatePem: string; privateKeyPem: string }): Agent {
+    const { clusterInfo, clusterId } = this.state;
+    const connect = trackerConnectOptions({
+      trustAnchors: clusterInfo.trustAnchors,
+      clusterId,
+      ...(client === undefined ? {} : { client }),
+    });
+    const agent = new Agent({ connect });
+    this.#agents.push(agent);
+    return agent;
+  }
+
+  client(agent: Agent): TrackerClient {
+    return new TrackerClient({ origin: this.origin, dispatcher: () => agent });
+  }
+
+  /** A node that has enrolled with a join token. */
+  async enrol(name = 'host'): Promise<TestNode> {
+    const { token } = this.state.joinTokens.create({ isReusable: false, ttlMs: 60_000 });
+    const { privateKeyPem, csrPem } = await createSigningRequest();
+    const signal = AbortSignal.timeout(10_000);
+    const answer = await this.client(this.agent()).enrol({ csr: csrPem, joinToken: token, name }, { signal });
+    return this.node(answer, privateKeyPem);
+  }
+
+  /** The node that holds this certificate. */
+  node({ nodeId: id, certificate }: { nodeId: string; certificate: string }, privateKeyPem: string): TestNode {
+    const nodeId = parseNodeId(id);
+    const agent = this.agent({ certificatePem: certificate, privateKeyPem });
+    return { nodeId, agent, client: this.client(agent), peerId: peerIdOf(nodeId) };
+  }
+
+  #running(): Parts {
+    if (this.#parts === undefined) throw new Error('the test tracker has not been started');
+    return this.#parts;
+  }
+}

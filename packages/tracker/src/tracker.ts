@@ -1,0 +1,176 @@
+import type { AddressInfo } from 'node:net';
+import type { AnnounceAnswer } from '@sealift/bittorrent';
+import { AppError, type Clock, type Logger, type SwarmId } from '@sealift/core';
+import type { RegistryClient } from '@sealift/registry';
+import type { AuditWriter } from './audit-log.ts';
+import type { Authority } from './authority.ts';
+import { type ResolvedConfig, resolveConfig, type TrackerConfig } from './config.ts';
+import { Counters } from './counters.ts';
+import { type App, createApp } from './http/app.ts';
+import { ClientIdentity } from './http/client-identity.ts';
+import type { Seeder } from './ports.ts';
+import { Authorizer } from './right/authorizer.ts';
+import { registerAnnounceRoutes } from './routes/announce-routes.ts';
+import { registerEnrolRoutes } from './routes/enrol-routes.ts';
+import { registerGrantRoutes } from './routes/grant-routes.ts';
+import { registerJoinRoute } from './routes/join-route.ts';
+import { registerPublicRoutes } from './routes/public-routes.ts';
+import { registerReportRoute } from './routes/report-route.ts';
+import { registerStatusRoute } from './routes/status-route.ts';
+import type { Services } from './services.ts';
+import type { TrackerState } from './state/tracker-state.ts';
+import { Handout } from './swarm/handout.ts';
+import { SwarmTable } from './swarm/swarm-table.ts';
+import { Throttle } from './throttle.ts';
+import { TrackerLeaf } from './tracker-leaf.ts';
+
+/** Peers in one answer at most: more than a node dials for one blob. */
+const MAX_HANDOUT = 50;
+/** How long an entry of the swarm table stands, in announce intervals: one announce may get lost. */
+const LIFETIME_INTERVALS = 2.5;
+/** How often silent peers are forgotten and the deny list is read again, in ms. */
+const SWEEP_MS = 5_000;
+
+/** The tracker of a cluster: enrolment, rights, announces. It holds no registry data and no blob. */
+export class Tracker {
+  readonly #config: ResolvedConfig;
+  readonly #services: Omit<Services, 'authorizer'>;
+  readonly #registry: Pick<RegistryClient, 'isConfigured' | 'headBlob'>;
+  readonly #random: () => number;
+  #running: { app: App; stop: () => Promise<void> } | undefined;
+
+  /** `authority` must sign for `state`. Throws `CONFIG_INVALID`. `random` gives numbers in [0, 1). */
+  constructor({
+    config,
+    state,
+    authority,
+    registry,
+    seeder,
+    clock,
+    log,
+    audit,
+    random = Math.random,
+  }: {
+    config: TrackerConfig;
+    state: TrackerState;
+    authority: Authority;
+    registry: Pick<RegistryClient, 'isConfigured' | 'headBlob'>;
+    seeder: Seeder;
+    clock: Clock;
+    log: Logger;
+    audit: AuditWriter;
+    random?: () => number;
+  }) {
+    this.#config = resolveConfig(config);
+    if (state.clusterId !== config.clusterId) {
+      throw new AppError('CONFIG_INVALID', { reason: 'the state is that of another cluster', found: state.clusterId });
+    }
+    this.#registry = registry;
+    this.#random = random;
+    this.#services = {
+      config: this.#config,
+      state,
+      authority,
+      seeder,
+      swarms: new SwarmTable({
+        clock,
+        handout: new Handout({ random, maxPeers: MAX_HANDOUT }),
+        lifetimeMs: this.#config.announceIntervalMs * LIFETIME_INTERVALS,
+      }),
+      identity: new ClientIdentity({ clusterId: state.clusterId, denyList: state.denyList, clock }),
+      throttle: new Throttle({ limits: this.#config.limits, clock }),
+      counters: new Counters(),
+      clock,
+      log,
+      audit,
+    };
+  }
+
+  /** The port it listens on; 0 while it does not. */
+  get port(): number {
+    return (this.#running?.app.server.address() as AddressInfo | null | undefined)?.port ?? 0;
+  }
+
+  /** Starts to listen. Safe to call twice. */
+  async start(): Promise<void> {
+    if (this.#running !== undefined) return;
+    const { clock, log, authority } = this.#services;
+    const authorizer = new Authorizer({ registry: this.#registry, clock });
+    const services: Services = { ...this.#services, authorizer };
+    const leaf = new TrackerLeaf({ authority, names: this.#config, clock, log });
+    const app = await createApp({ tls: await leaf.issue(), limits: this.#config.limits, log });
+    const announces = this.#registerRoutes(app, services);
+    const stopSweeping = this.#sweep();
+    const stop = async (): Promise<void> => {
+      stopSweeping();
+      leaf.stop();
+      await authorizer.stop();
+      await app.close();
+      announces.stop();
+    };
+    this.#running = { app, stop };
+    try {
+      await app.listen(this.#config.listen);
+      leaf.keepAlive(app.server);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Stops to listen and cuts all connections. Safe to call twice. */
+  async stop(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    await running?.stop();
+  }
+
+  /**
+   * The answer to an announce of the seeder in this process: how the swarm stands, and the deny list. The seeder stands in
+   * no table, because every answer to a leecher names it anyway.
+   */
+  announceSeeder({ swarmId, denyVersion }: { swarmId: SwarmId; denyVersion: number }): AnnounceAnswer {
+    const { swarms, state } = this.#services;
+    const deny = state.denyList.pushed();
+    return {
+      intervalMs: this.#config.announceIntervalMs,
+      ...swarms.countsOf(swarmId),
+      // Peers dial the seeder, so it needs to dial nobody.
+      peers: [],
+      ...(deny.version === denyVersion ? {} : { deny }),
+    };
+  }
+
+  #registerRoutes(app: App, services: Services): { stop(): void } {
+    registerPublicRoutes(app, services);
+    registerEnrolRoutes(app, services);
+    registerJoinRoute(app, services);
+    registerGrantRoutes(app, services);
+    registerReportRoute(app, services);
+    registerStatusRoute(app, { ...services, startedAt: services.clock.now() });
+    return registerAnnounceRoutes(app, { ...services, random: this.#random });
+  }
+
+  #sweep(): () => void {
+    const { swarms, state, audit, log } = this.#services;
+    const removeDenied = (): void => {
+      for (const { nodeId } of state.denyList.list()) swarms.removeNode(nodeId);
+      audit.record('deny_list_changed', { version: state.denyList.version, denied: state.denyList.list().length });
+      log.info('node_denied', { denyVersion: state.denyList.version });
+    };
+    const stopListening = state.denyList.onChange(removeDenied);
+    const timer = setInterval(() => {
+      try {
+        state.denyList.refresh();
+        swarms.expire();
+      } catch (error) {
+        log.error('request_failed', { route: 'sweep', error });
+      }
+    }, SWEEP_MS);
+    timer.unref();
+    return () => {
+      stopListening();
+      clearInterval(timer);
+    };
+  }
+}
