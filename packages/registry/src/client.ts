@@ -82,8 +82,8 @@ export class RegistryClient {
     blob: BlobRef,
     { authorization, signal }: { authorization: string | undefined; signal: AbortSignal },
   ): Promise<HeadVerdict> {
-    const options = this.#options('HEAD', 'calls', { registry: blob.registry, authorization, signal });
     try {
+      const options = this.#options('HEAD', 'calls', { registry: blob.registry, authorization, signal });
       const answer = await exchange(blobUrl(blob), options);
       discard(answer, this.#timeouts.bodyTimeoutMs);
       return blobVerdict(answer, blob.digest, blobUrl(blob));

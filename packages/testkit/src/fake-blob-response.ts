@@ -26,6 +26,10 @@ export async function sendFakeBody(request: IncomingMessage, response: ServerRes
     response.destroy();
     return;
   }
+  if (fault?.kind === 'raw') {
+    response.socket?.end(fault.text);
+    return;
+  }
   if (fault?.kind === 'slow-headers') {
     sendSlowHeaders(response);
     return;

@@ -6,6 +6,8 @@ export type FakeFault =
   | { readonly kind: 'reset' }
   /** No answer at all, until the client or {@link FakeRegistry.stop} ends it. */
   | { readonly kind: 'hang' }
+  /** These bytes instead of an answer, and the end of the connection. */
+  | { readonly kind: 'raw'; readonly text: string }
   /** Header bytes that come one by one and never end. */
   | { readonly kind: 'slow-headers' }
   /** A right answer with some headers replaced; `undefined` leaves one out. */

@@ -6,7 +6,7 @@ import { sendFakeBody } from './fake-blob-response.ts';
 import { type FakeFault, type FakeFaultRule, FakeFaults } from './fake-faults.ts';
 import { FakeTokenOffice, sendJson } from './fake-token-office.ts';
 import { HeldBody } from './held-body.ts';
-import { createLoopbackCertificate, type LoopbackCertificate } from './loopback-certificate.ts';
+import { type CertifiedNames, createLoopbackCertificate, type LoopbackCertificate } from './loopback-certificate.ts';
 import { LoopbackServer } from './loopback-server.ts';
 
 /** How a fake registry is set up. */
@@ -15,6 +15,8 @@ export interface FakeRegistryOptions {
   readonly auth?: 'anonymous' | 'basic' | 'bearer';
   /** Blob requests are sent on to a CDN on another port, with a signed URL, as Docker Hub does. @default false */
   readonly isRedirecting?: boolean;
+  /** Names in its certificate, for a registry that is not what it says. @default loopback */
+  readonly certifiedFor?: CertifiedNames;
 }
 
 /** What was asked about one blob, at the registry or its CDN. */
@@ -55,6 +57,7 @@ export class FakeRegistry {
   /** Every request so far, in order. */
   readonly requests: FakeRequest[] = [];
   readonly #auth: 'anonymous' | 'basic' | 'bearer';
+  readonly #certifiedFor: CertifiedNames | undefined;
   readonly #faults = new FakeFaults();
   readonly #held = new Map<Digest, HeldBody>();
   readonly #blobs = new Map<Digest, Uint8Array>();
@@ -66,7 +69,8 @@ export class FakeRegistry {
   /** Blob requests are sent on to the CDN. Can be switched at any time. */
   isRedirecting: boolean;
 
-  constructor({ auth = 'anonymous', isRedirecting = false }: FakeRegistryOptions = {}) {
+  constructor({ auth = 'anonymous', isRedirecting = false, certifiedFor }: FakeRegistryOptions = {}) {
+    this.#certifiedFor = certifiedFor;
     this.#auth = auth;
     this.isRedirecting = isRedirecting;
   }
@@ -74,7 +78,7 @@ export class FakeRegistry {
   /** Makes the certificates and opens three ports: registry, CDN and token realm. */
   async start(): Promise<void> {
     if (this.#servers !== undefined) return;
-    this.#certificate ??= await createLoopbackCertificate();
+    this.#certificate ??= await createLoopbackCertificate(this.#certifiedFor);
     const serve = (at: FakeRequest['at'], handle: (request: IncomingMessage, response: ServerResponse) => void) =>
       new LoopbackServer(this.#theCertificate(), (request, response) => {
         const { method = 'GET', url = '/', headers } = request;
@@ -129,6 +133,13 @@ export class FakeRegistry {
   get connectionCount(): number {
     const { registry, cdn } = this.#running();
     return registry.connectionCount + cdn.connectionCount;
+  }
+
+  /** Cuts all connections to registry and CDN, and goes on serving. */
+  cutConnections(): void {
+    const { registry, cdn } = this.#running();
+    registry.cut();
+    cdn.cut();
   }
 
   /** Resolves when registry and CDN have no connection open. */

@@ -20,6 +20,11 @@ export class HeldBody {
     this.#changed();
   }
 
+  /** Resolves when no body of this blob is being sent: all have ended or their clients are gone. */
+  async gone(): Promise<void> {
+    while (this.#senders.size > 0) await this.#change();
+  }
+
   /** Bodies being sent now. */
   get senderCount(): number {
     return this.#senders.size;

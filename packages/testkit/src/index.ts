@@ -6,6 +6,6 @@ export { type FakeBlobCounts, FakeRegistry, type FakeRegistryOptions, type FakeR
 export type { FakeTokenOffice, FakeTokenRequest } from './fake-token-office.ts';
 export type { HeldBody } from './held-body.ts';
 export { type CertificateKind, HOSTILE_KINDS, HostileCertificates } from './hostile-certificates.ts';
-export { createLoopbackCertificate, type LoopbackCertificate } from './loopback-certificate.ts';
+export { type CertifiedNames, createLoopbackCertificate, type LoopbackCertificate } from './loopback-certificate.ts';
 export { nodeIdOf } from './node-id-of.ts';
 export { openTlsPair, type TlsPair } from './tls-pair.ts';

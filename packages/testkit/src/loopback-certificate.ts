@@ -1,15 +1,23 @@
 import { parseClusterId, parseNodeId } from '@sealift/core';
 import { checkCsr, createSigningRequest, SwarmCa } from '@sealift/pki';
 
-/** A throw-away CA and a server certificate of it for `127.0.0.1` and `localhost`, all in PEM. */
+/** A throw-away CA and a server certificate of it, for loopback unless other names are asked for, all in PEM. */
 export interface LoopbackCertificate {
   readonly caPem: string;
   readonly certificatePem: string;
   readonly privateKeyPem: string;
 }
 
+/** The names that a certificate is made for. */
+export interface CertifiedNames {
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+}
+
+const LOOPBACK: CertifiedNames = { dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] };
+
 /** Makes a {@link LoopbackCertificate} with keys of its own. Nothing else trusts it. */
-export async function createLoopbackCertificate(): Promise<LoopbackCertificate> {
+export async function createLoopbackCertificate(names: CertifiedNames = LOOPBACK): Promise<LoopbackCertificate> {
   const ca = await SwarmCa.create({ clusterId: parseClusterId('fake-registry') });
   const { privateKeyPem, csrPem } = await createSigningRequest();
   const { certificatePem } = await ca.issue(
@@ -18,8 +26,7 @@ export async function createLoopbackCertificate(): Promise<LoopbackCertificate> 
       role: 'tracker',
       id: parseNodeId('fake-registry'),
       ttlMs: 3_600_000,
-      dnsNames: ['localhost'],
-      ipAddresses: ['127.0.0.1'],
+      ...names,
     },
     await checkCsr(csrPem),
   );

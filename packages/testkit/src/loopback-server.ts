@@ -52,6 +52,11 @@ export class LoopbackServer {
     await new Promise<void>((resolve) => this.#onIdle.add(resolve));
   }
 
+  /** Cuts all open connections. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async start(): Promise<void> {
     if (this.#server.listening) return;
     this.#server.listen(0, '127.0.0.1');
@@ -59,7 +64,7 @@ export class LoopbackServer {
   }
 
   async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
+    this.cut();
     if (!this.#server.listening) return;
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
