@@ -21,6 +21,13 @@ function withSignature(unsigned: Uint8Array): Buffer {
   return Buffer.concat([signer.sign(Buffer.concat([Buffer.from('sealift/hashes/1\0'), unsigned])), unsigned]);
 }
 
+/** The signed part of a batch that is right in all but holding one hash more than allowed. */
+function tooManyHashes(): Buffer {
+  const unsigned = Buffer.concat([signed.subarray(64, 145), hashesOf(0, MAX_BATCH_HASHES + 1)]);
+  unsigned.writeUInt32BE(MAX_BATCH_HASHES + 1, 140 - 64);
+  return unsigned;
+}
+
 test('a signed batch opens to itself', () => {
   fc.assert(
     fc.property(anyBatch, (batch) => {
@@ -90,6 +97,7 @@ const refused: readonly (readonly [string, Uint8Array])[] = [
   ['counting a hash more than it has', resigned(140, '00000004')],
   ['counting a hash less than it has', resigned(140, '00000002')],
   ['counting more hashes than a frame holds', resigned(140, 'ffffffff')],
+  ['with a hash too many', withSignature(tooManyHashes())],
   ['starting at the last index of all', resigned(136, 'ffffffff')],
   ['running beyond the last piece', resigned(136, '000007ce')],
   ['with a size of nothing', resigned(124, '0000000000000000')],

@@ -87,8 +87,6 @@ function encodeUnsigned(batch: HashBatch, keyId: Uint8Array): Buffer {
 function decodeUnverified(bytes: Buffer): HashBatch {
   if (bytes.length < OFFSET.hashes) throw invalid('too short');
   const count = bytes.readUInt32BE(OFFSET.count);
-  // The limit first: the product below then stays small.
-  if (count > MAX_BATCH_HASHES) throw invalid('too many hashes');
   if (bytes.length !== OFFSET.hashes + count * HASH_LENGTH) throw invalid('number of hashes does not fit the length');
   const size = bytes.readBigUInt64BE(OFFSET.size);
   if (size > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid('size out of range');
