@@ -1,18 +1,7 @@
 // `node scripts/set-up.mjs --for demo|demo-docker|check|test`: installs what is missing, and says nothing when nothing is.
 // Plain JavaScript on built-ins, because it runs before anything is installed, on whatever Node from 20 on it meets.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -20,8 +9,6 @@ import { canInstallPackages, isRoot, missingPackages, systemName } from './syste
 
 const ROOT = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const MODULES = path.join(ROOT, 'node_modules');
-/** Written when an installation is whole: npm removes node_modules first, so half an installation has no stamp. */
-const STAMP = path.join(MODULES, '.sealift-set-up');
 const LOCK = path.join(ROOT, '.sealift', 'set-up.lock');
 /** Longest time to wait for another set-up of this directory, in ms. */
 const LOCK_TIMEOUT_MS = 15 * 60_000;
@@ -44,32 +31,41 @@ async function main() {
   if (flag !== '--for' || needs === undefined) {
     fail(`usage: node scripts/set-up.mjs --for ${[...PURPOSES.keys()].join('|')}`);
   }
-  const isComplete = () => hasModules() && (!needs.needsSystemParts || missingPackages().length === 0);
-  if (isComplete()) return;
-  const release = await lock();
-  try {
-    if (!hasModules()) installModules();
-    if (needs.needsSystemParts && missingPackages().length > 0) installSystemParts();
-  } finally {
-    release();
-  }
+  if (!hasModules()) await withLock(() => hasModules() || installModules());
+  if (!needs.needsSystemParts || missingPackages().length === 0) return;
+  if (canInstallPackages()) await withLock(installSystemParts);
+  else reportMissingParts();
 }
 
+/**
+ * Whether what is installed is what the lock file says. npm leaves its own account of an installation in node_modules, as its
+ * last step; so half an installation has none, and `npm install` by hand is as good as ours.
+ */
 function hasModules() {
-  return readText(STAMP) === stampText() && hasRightNode();
+  const locked = packagesOf(path.join(ROOT, 'package-lock.json'));
+  const installed = packagesOf(path.join(MODULES, '.package-lock.json'));
+  for (const [name, { version, optional = false }] of locked) {
+    // Optional ones are for other platforms.
+    if (!(installed.get(name)?.version === version || (optional && !installed.has(name)))) return false;
+  }
+  return locked.size > 0 && hasRightNode();
 }
 
-function stampText() {
-  const lockfile = readText(path.join(ROOT, 'package-lock.json'));
-  return `${createHash('sha256').update(lockfile).digest('hex')} ${process.platform} ${process.arch}\n`;
+/**
+ * The packages of a lock file by their place below node_modules; none if there is no such file.
+ * @param {string} file
+ * @returns {Map<string, { version?: string, optional?: boolean }>}
+ */
+function packagesOf(file) {
+  /** @type {{ packages?: Record<string, { version?: string, optional?: boolean }> }} */
+  const { packages = {} } = JSON.parse(readText(file) || '{}');
+  return new Map(Object.entries(packages).filter(([name]) => name.startsWith('node_modules/')));
 }
 
 /** The Node that the project runs on comes from its own dependency `node`, whatever Node runs this file. */
 function hasRightNode() {
-  const node = path.join(MODULES, '.bin', 'node');
-  // The target of the link is a binary of 100 MB; its package says which one without starting it.
-  const { version = '' } = JSON.parse(readText(path.join(MODULES, 'node', 'package.json')) || '{}');
-  return version.startsWith('24.') && existsSync(node) && statSync(node).size > 1_000_000;
+  const { stdout, status } = spawnSync(path.join(MODULES, '.bin', 'node'), ['--version'], { encoding: 'utf8' });
+  return status === 0 && stdout.startsWith('v24.');
 }
 
 function installModules() {
@@ -94,24 +90,24 @@ function installModules() {
         'nothing forbids install scripts (`npm config get ignore-scripts`), then run this again.',
     );
   }
-  writeFileSync(STAMP, stampText());
 }
 
 function installSystemParts() {
   const missing = missingPackages();
-  if (!canInstallPackages()) {
-    const reason = isRoot() ? `${systemName()} is not a Debian` : 'this is not root';
-    const text = `${reason}, so these cannot be installed: ${missing.join(' ')}. Tests that need them are skipped`;
-    if (isCi) fail(`${text}, which CI does not accept: install them first.`);
-    say(`${text}; to run them, install what these Debian packages hold.`);
-    return;
-  }
+  if (missing.length === 0) return;
   say(`installing ${missing.join(' ')}`);
   apt(['update', '-qq']);
   apt(['install', '-y', '-qq', '--no-install-recommends', 'ca-certificates', ...missing]);
   stopStartedServices();
   const still = missingPackages();
   if (still.length > 0) fail(`apt-get succeeded, but these are still missing: ${still.join(' ')}`);
+}
+
+function reportMissingParts() {
+  const reason = isRoot() ? `${systemName()} is not a Debian` : 'this is not root';
+  const text = `${reason}, so these cannot be installed: ${missingPackages().join(' ')}. Tests that need them are skipped`;
+  if (isCi) fail(`${text}, which CI does not accept: install them first.`);
+  say(`${text}; to run them, install what these Debian packages hold.`);
 }
 
 /** @param {readonly string[]} args */
@@ -136,31 +132,37 @@ function stopStartedServices() {
 }
 
 /**
- * One set-up of a directory at a time; a second one waits and then finds the work done.
- * @returns {Promise<() => void>} lets go of the lock
+ * Does the work while no other set-up of this directory is at work: a second one waits, and then finds it done.
+ * @param {() => void} work
  */
-async function lock() {
-  mkdirSync(path.dirname(LOCK), { recursive: true });
+async function withLock(work) {
   const endsAt = Date.now() + LOCK_TIMEOUT_MS;
-  for (let isFirst = true; ; isFirst = false) {
-    try {
-      const descriptor = openSync(LOCK, 'wx');
-      writeSync(descriptor, String(process.pid));
-      closeSync(descriptor);
-      const release = () => rmSync(LOCK, { force: true });
-      process.once('exit', release);
-      return release;
-    } catch (error) {
-      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error;
-    }
+  mkdirSync(path.dirname(LOCK), { recursive: true });
+  for (let isFirst = true; !tryLock(); isFirst = false) {
     const owner = Number(readText(LOCK));
-    // A pid of 0 is a lock that was opened and not yet written, or whose writer died there: only time tells.
+    // 0: the lock was made and its owner not yet written, or it died there; only time tells.
     if (owner > 0 && !isAlive(owner)) rmSync(LOCK, { force: true });
     else if (Date.now() > endsAt) fail(`another set-up (process ${owner}) holds ${LOCK}; if there is none, remove it`);
     else {
       if (isFirst) say(`waiting for the set-up that process ${owner} runs`);
       await setTimeout(200);
     }
+  }
+  const release = () => rmSync(LOCK, { force: true });
+  process.once('exit', release);
+  work();
+  process.off('exit', release);
+  release();
+}
+
+function tryLock() {
+  try {
+    writeFileSync(LOCK, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (code === 'EEXIST') return false;
+    fail(`cannot write ${LOCK} (${code}): run this as the owner of the directory`);
   }
 }
 

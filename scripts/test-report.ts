@@ -1,6 +1,6 @@
 import type { TestEvent } from 'node:test/reporters';
 
-/** What `scripts/test.ts` reads of a test file's run, a JSON line each. Suites count through their tests. */
+/** What `scripts/test.ts` reads of a test file's run, a JSON line each. */
 export type ReportLine =
   | { readonly kind: 'started' | 'passed' | 'failed'; readonly name: string }
   | { readonly kind: 'skipped'; readonly name: string; readonly reason: string };
@@ -18,8 +18,9 @@ function lineOf(event: TestEvent): ReportLine | undefined {
   if (event.type === 'test:dequeue') return { kind: 'started', name: event.data.name };
   if (event.type !== 'test:pass' && event.type !== 'test:fail') return undefined;
   const { name, details, skip } = event.data;
-  if (details.type === 'suite') return undefined;
+  // Suites count through their tests, but a skipped one has none.
   if (skip !== undefined && skip !== false)
     return { kind: 'skipped', name, reason: skip === true ? 'no reason' : skip };
+  if (details.type === 'suite') return undefined;
   return { kind: event.type === 'test:pass' ? 'passed' : 'failed', name };
 }

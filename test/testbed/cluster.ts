@@ -33,7 +33,8 @@ export class Cluster {
   readonly tokens: TokenServer;
   readonly tracker: TrackerProcess;
   readonly #issuer: TokenIssuer;
-  readonly #services: { stop(): Promise<void> }[] = [];
+  readonly #dockers: Dockerd[] = [];
+  readonly #nodes: NodeProcess[] = [];
   readonly #minted: string[] = [];
   #joinToken: JoinToken | undefined;
 
@@ -102,9 +103,9 @@ export class Cluster {
     const host = this.testbed.network.host(name);
     await this.trust(name, this.registry.name, this.authority.certificate);
     const sealift = await NodeProcess.start(host, { registry: this.upstream, token: this.joinToken });
-    this.#services.unshift(sealift);
+    this.#nodes.push(sealift);
     const docker = await Dockerd.start(host, { runName: this.testbed.name, proxy: PROXY_ADDRESS });
-    this.#services.unshift(docker);
+    this.#dockers.push(docker);
     return { sealift, docker };
   }
 
@@ -112,7 +113,7 @@ export class Cluster {
   async startPlainDocker(name: string): Promise<Dockerd> {
     await this.trust(name, this.registry.name, this.authority.certificate);
     const docker = await Dockerd.start(this.testbed.network.host(name), { runName: this.testbed.name });
-    this.#services.unshift(docker);
+    this.#dockers.push(docker);
     return docker;
   }
 
@@ -157,10 +158,10 @@ export class Cluster {
     return [...(await this.tokens.secrets()), ...this.#minted];
   }
 
-  /** Stops daemons and nodes, the youngest first, then the tracker, and leaves their files for a last look. */
+  /** Stops daemons, then nodes, then the tracker, and leaves their files for a last look. */
   async stopServices(): Promise<void> {
-    // dockerd and its node end in the order in which an operator would end them.
-    for (const service of this.#services.splice(0)) await service.stop();
+    await Promise.all(this.#dockers.splice(0).map((docker) => docker.stop()));
+    await Promise.all(this.#nodes.splice(0).map((node) => node.stop()));
     await this.tracker.stop();
   }
 
