@@ -8,6 +8,8 @@ export const LOG_EVENTS = [
   // node identity
   'enrolled',
   'enrolment_failed',
+  'engine_failed',
+  'report_failed',
   'certificate_renewed',
   'certificate_renewal_failed',
   // tracker

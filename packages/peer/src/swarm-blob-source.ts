@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   AppError,
   type BlobRef,
@@ -12,17 +13,18 @@ import {
 import { createSigningRequest } from '@sealift/pki';
 import type { BlobStore } from '@sealift/store';
 import type { JoinAnswer } from '@sealift/tracker-api';
-import { createHash } from 'node:crypto';
 import { BlobReader, type ServedBytes } from './blob-reader.ts';
 import type { PeerEngine } from './engine.ts';
 import type { GrantKeeper } from './grant-keeper.ts';
 import type { NodeIdentity } from './node-identity.ts';
-import type { Swarm } from './swarm.ts';
 
 /** After a tracker that does not answer, how long requests pass through without asking it, in ms. */
 const TRACKER_PAUSE_MS = 5_000;
 /** Longest wait for a join, in ms: the tracker asks the registry, and the seeder waits for the head of its answer. */
 const JOIN_TIMEOUT_MS = 20_000;
+
+/** Longest wait for the engine to start after the enrolment, in ms. */
+const ENGINE_TIMEOUT_MS = 5_000;
 
 /** A request for a blob; the proxy's `BlobRequest` by shape. */
 interface BlobRequest {
@@ -39,6 +41,7 @@ interface OpenBlob {
   close(): void;
 }
 
+type Download = Parameters<PeerEngine['download']>[0];
 type Granted = Extract<JoinAnswer, { verdict: 'granted' }>;
 
 /**
@@ -48,7 +51,7 @@ type Granted = Extract<JoinAnswer, { verdict: 'granted' }>;
  */
 export class SwarmBlobSource {
   readonly #identity: NodeIdentity;
-  readonly #engine: () => Promise<PeerEngine>;
+  readonly #engine: (options: { signal: AbortSignal }) => Promise<PeerEngine>;
   readonly #store: BlobStore;
   readonly #grants: GrantKeeper;
   readonly #clock: Clock;
@@ -60,7 +63,7 @@ export class SwarmBlobSource {
   constructor(options: {
     identity: NodeIdentity;
     /** The engine, started; it can only be built once the node is enrolled. */
-    engine: () => Promise<PeerEngine>;
+    engine: (options: { signal: AbortSignal }) => Promise<PeerEngine>;
     store: BlobStore;
     grants: GrantKeeper;
     clock: Clock;
@@ -81,7 +84,7 @@ export class SwarmBlobSource {
     if (this.#clock.now() < this.#trackerPausedUntil) return undefined;
     try {
       const answer = await this.#join(request, signal);
-      return answer?.verdict === 'granted' ? await this.#openGranted(request, answer) : undefined;
+      return answer?.verdict === 'granted' ? await this.#openGranted(request, answer, signal) : undefined;
     } catch (error) {
       if (signal.aborted) throw error;
       if (isAppError(error, 'TRACKER_UNAVAILABLE')) this.#trackerPausedUntil = this.#clock.now() + TRACKER_PAUSE_MS;
@@ -109,12 +112,20 @@ export class SwarmBlobSource {
 
   async #askAndEnrol(request: BlobRequest, signal: AbortSignal): Promise<JoinAnswer> {
     const { csrPem, privateKeyPem } = await createSigningRequest();
-    const answer = await this.#ask(request, signal, { csr: csrPem, ...(this.#name === undefined ? {} : { name: this.#name }) });
-    if (answer.verdict === 'granted' && answer.enrolment !== undefined) this.#identity.adopt(answer.enrolment, privateKeyPem);
+    const answer = await this.#ask(request, signal, {
+      csr: csrPem,
+      ...(this.#name === undefined ? {} : { name: this.#name }),
+    });
+    if (answer.verdict === 'granted' && answer.enrolment !== undefined)
+      this.#identity.adopt(answer.enrolment, privateKeyPem);
     return answer;
   }
 
-  async #ask({ blob, authorization, intent }: BlobRequest, signal: AbortSignal, extra: { csr?: string; name?: string } = {}) {
+  async #ask(
+    { blob, authorization, intent }: BlobRequest,
+    signal: AbortSignal,
+    extra: { csr?: string; name?: string } = {},
+  ) {
     const credentials = this.#identity.credentials;
     const isHeld = credentials !== undefined && this.#held(blob)?.isComplete === true;
     return await this.#identity.client.join(
@@ -131,7 +142,11 @@ export class SwarmBlobSource {
     );
   }
 
-  async #openGranted({ blob, intent }: BlobRequest, answer: Granted): Promise<OpenBlob | undefined> {
+  async #openGranted(
+    { blob, intent }: BlobRequest,
+    answer: Granted,
+    signal: AbortSignal,
+  ): Promise<OpenBlob | undefined> {
     const swarmId = this.#swarmId(blob);
     if (swarmId === undefined || answer.swarmId !== swarmId) {
       throw new AppError('TRACKER_UNAVAILABLE', { reason: 'it answered for another swarm' });
@@ -140,28 +155,26 @@ export class SwarmBlobSource {
     const { offer } = answer;
     const held = this.#held(blob);
     if (intent === 'check') {
-      const size = held?.geometry.size ?? (offer.kind === 'inline' ? Buffer.byteLength(offer.bytes, 'base64') : offer.size);
+      const size =
+        held?.geometry.size ?? (offer.kind === 'inline' ? Buffer.byteLength(offer.bytes, 'base64') : offer.size);
       return size === undefined ? undefined : sizeOnly(size);
     }
     if (offer.kind === 'inline' && held === undefined) return openInline(Buffer.from(offer.bytes, 'base64'), blob);
-    if (held?.isComplete === true) return await this.#openSwarm(blob, swarmId, held.geometry, held.hashRecords);
+    if (held?.isComplete === true)
+      return await this.#openSwarm({ blob, swarmId, geometry: held.geometry, batches: held.hashRecords }, signal);
     if (offer.kind !== 'swarm') return undefined;
     const batches = offer.batches.map((batch) => Buffer.from(batch, 'base64'));
-    return await this.#openSwarm(blob, swarmId, pieceGeometry(offer.size, offer.pieceLength), batches);
+    const geometry = pieceGeometry(offer.size, offer.pieceLength);
+    return await this.#openSwarm({ blob, swarmId, geometry, batches }, signal);
   }
 
-  async #openSwarm(
-    blob: BlobRef,
-    swarmId: SwarmId,
-    geometry: Swarm['blob']['geometry'],
-    batches: readonly Uint8Array[],
-  ): Promise<OpenBlob> {
-    const engine = await this.#engine();
-    const swarm = await engine.download({ blob, swarmId, geometry, batches });
+  async #openSwarm(download: Download, signal: AbortSignal): Promise<OpenBlob> {
+    const engine = await this.#engine({ signal: AbortSignal.any([signal, AbortSignal.timeout(ENGINE_TIMEOUT_MS)]) });
+    const swarm = await engine.download(download);
     const reader = new BlobReader(swarm);
     const release = swarm.acquire();
     return {
-      size: geometry.size,
+      size: download.geometry.size,
       read: (range, options) => reader.read(range, options),
       served: reader.served,
       close: release,

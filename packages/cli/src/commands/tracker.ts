@@ -1,0 +1,153 @@
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { createContentSigner } from '@sealift/bittorrent';
+import { AppError, type BlobRef, type SwarmId, swarmIdOf, systemClock } from '@sealift/core';
+import { GrantKeeper, type HeldGrant, PeerEngine, RegistrySeeder } from '@sealift/peer';
+import { RegistryClient } from '@sealift/registry';
+import { BlobStore } from '@sealift/store';
+import { AuditFile, Authority, openTrackerState, Tracker } from '@sealift/tracker';
+import type { ConfigOf } from '../config.ts';
+import { createProcessLogger, surviveBugs, untilAborted } from '../logging.ts';
+import type { Endpoint } from '../option-values.ts';
+import type { TRACKER_OPTIONS } from '../options.ts';
+import { loadRegistries } from '../registries.ts';
+import { SeederIdentity } from '../seeder-identity.ts';
+import { ServiceStack } from '../service-stack.ts';
+import { readPassphrase } from '../tracker-data.ts';
+
+/** `sealift tracker`: the authority of a cluster, with its seeder in the same process. */
+export async function runTracker(
+  config: ConfigOf<typeof TRACKER_OPTIONS>,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  const clock = systemClock;
+  const log = createProcessLogger(config.logLevel, 'tracker');
+  const registries = await loadRegistries(config.registry, config.registryCa);
+  const seederHost = seederAddress(config);
+  const services = new ServiceStack();
+  try {
+    const state = await openTrackerState({
+      dataDirectory: config.data,
+      clusterId: config.cluster,
+      passphrase: await readPassphrase(config),
+      clock,
+    });
+    services.defer(async () => state.close());
+    const audit = await services.start(new AuditFile({ path: join(config.data, 'audit.jsonl'), clock, log }));
+    const authority = new Authority({ state, certificateTtlMs: config.certificateTtl, clock, audit });
+    const registry = new RegistryClient({ registries });
+    services.defer(() => registry.close());
+
+    const identity = await services.start(new SeederIdentity({ authority, clock, log }));
+    const store = await services.start(
+      new BlobStore({ directory: join(config.data, 'seeder'), quotaBytes: config.quota, clock, log }),
+    );
+    const blobs = new Map<SwarmId, BlobRef>();
+    const mint = async (blob: BlobRef): Promise<HeldGrant> => {
+      const { grant, claims } = await authority.mintSeederGrant(blob, identity.current().identity);
+      return { grant, expiresAt: claims.expiresAt };
+    };
+    const grants = await services.start(
+      new GrantKeeper({
+        clock,
+        refresh: async (held) =>
+          await Promise.all(
+            held.map(async ({ swarmId }) => {
+              const blob = blobs.get(swarmId);
+              // A swarm that the seeder has left needs no grant any more.
+              if (blob === undefined || engine.swarm(swarmId) === undefined) return undefined;
+              return await mint(blob);
+            }),
+          ),
+      }),
+    );
+    services.defer(async () => stopListening());
+    const stopListening = identity.onChange(() => grants.refreshAll());
+    const engine: PeerEngine = await services.start(
+      new PeerEngine({
+        identity,
+        grants,
+        store,
+        announce: async ({ swarmId, denyVersion }) => tracker.announceSeeder({ swarmId, denyVersion }),
+        listen: config.seederListen,
+        clock,
+        log,
+      }),
+    );
+    const seeder = new RegistrySeeder({
+      nodeId: state.seederId,
+      endpoint: { host: seederHost, port: config.seederAddress?.port ?? engine.port },
+      engine,
+      store,
+      registry,
+      signer: createContentSigner(state.contentKey.privateKey),
+      ensureGrant: async (blob) => {
+        const swarmId = swarmIdOf(state.clusterId, blob.registry, blob.digest);
+        blobs.set(swarmId, blob);
+        if (grants.grantFor(swarmId) === undefined) grants.put(swarmId, await mint(blob));
+      },
+      clock,
+      log,
+    });
+    services.defer(() => seeder.stop());
+    const tracker: Tracker = new Tracker({
+      config: {
+        clusterId: config.cluster,
+        listen: config.listen,
+        names: namesOf(config),
+        certificateTtlMs: config.certificateTtl,
+        registryToken: config.enrolWithRegistryToken,
+      },
+      state,
+      authority,
+      registry,
+      seeder,
+      clock,
+      log,
+      audit,
+    });
+    await services.start(tracker);
+    const address = formatAddress(namesOf(config)[0] ?? config.listen.host, tracker.port);
+    state.setOrigin(`https://${address}`);
+    log.info('started', {
+      address,
+      fingerprint: state.ca.fingerprint,
+      cluster: config.cluster,
+      seeder: formatAddress(seeder.endpoint.host, seeder.endpoint.port),
+      registries: registries.map((entry) => entry.registry),
+    });
+    surviveBugs(log);
+    await untilAborted(signal);
+    log.info('stopping');
+  } finally {
+    await services.stop();
+  }
+  log.info('stopped');
+}
+
+/** The names in the tracker's own certificate: those given, else the address it listens on, else the host's name. */
+function namesOf({ name, listen }: ConfigOf<typeof TRACKER_OPTIONS>): readonly string[] {
+  if (name.length > 0) return name;
+  return isUnspecified(listen) ? [hostname().toLowerCase()] : [listen.host];
+}
+
+/** The address of the seeder that peers get to see. It must be an IP address, as BEP 3 hands them out. */
+function seederAddress({ seederAddress: given, seederListen }: ConfigOf<typeof TRACKER_OPTIONS>): string {
+  const { host } = given ?? seederListen;
+  if (isIP(host) === 0 || isUnspecified({ host })) {
+    throw new AppError('CONFIG_INVALID', {
+      reason: 'peers need the IP address of the seeder',
+      advice: 'Give --seeder-address IP:PORT, or let --seeder-listen name one address.',
+    });
+  }
+  return host;
+}
+
+function isUnspecified({ host }: Pick<Endpoint, 'host'>): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+function formatAddress(host: string, port: number): string {
+  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+}
