@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { BLOCK_LENGTH, isAppError } from '@sealift/core';
 import {
   creationOf,
+  directoryOf,
   inTemporaryDirectory,
   isPieceRight,
   recordingLogger,
@@ -56,6 +57,9 @@ test(
         }
         assert.deepEqual((await stored.verify()).dropped, []);
         assert.ok(log.events.includes('store_write_failed'));
+        // What a restart would find is what counts: a bit on the disk without its piece would be served then.
+        const marked = stored.bitfield.toBytes();
+        assert.deepEqual(await readFile(join(await directoryOf(directory, blob), 'bitmap')), marked);
         await store.delete(blob.swarmId);
         const small = testBlob();
         assert.equal(await writeTestPiece(await store.create(creationOf(small)), small, 0), true);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { open, writeFile } from 'node:fs/promises';
+import { open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
@@ -63,6 +63,25 @@ test('a fault of the disk is reported with its cause and leaves the thread at wo
   }
   await worker.stop();
 });
+
+test(
+  'a bit is not set for a piece that the disk refuses',
+  inTemporaryDirectory(async (directory) => {
+    const bitmapPath = join(directory, 'bitmap');
+    for (const name of ['data', 'pieces', 'bitmap']) await writeFile(join(directory, name), Buffer.alloc(1));
+    const worker = new PieceWorker();
+    for (const refusing of ['data', 'pieces']) {
+      const [data, pieces, bitmap] = await Promise.all(
+        ['data', 'pieces', 'bitmap'].map((name) => open(join(directory, name), name === refusing ? 'r' : 'r+')),
+      );
+      const files = { data: data?.fd ?? -1, pieces: pieces?.fd ?? -1, bitmap: bitmap?.fd ?? -1 };
+      await assert.rejects(worker.run(writeTask(0, files)), { code: 'STORE_FAULT' });
+      assert.deepEqual(await readFile(bitmapPath), Buffer.of(0));
+      for (const handle of [data, pieces, bitmap]) await handle?.close();
+    }
+    await worker.stop();
+  }),
+);
 
 test('an idle thread keeps no process alive', async () => {
   const script = `

@@ -44,7 +44,7 @@ test(
     await storeWith(directory, blob);
     const files = await directoryOf(directory, blob);
     await overwrite(join(files, 'data'), 3 * BLOCK_LENGTH, Buffer.alloc(100));
-    await overwrite(join(files, 'pieces'), 5 * 32, Buffer.alloc(32));
+    await overwrite(join(files, 'pieces'), 5 * 32, Buffer.alloc(32, 1));
     await pretendPowerLoss(directory);
     await withStore(directory, async (store) => {
       const stored = await store.create(creationOf(blob));
