@@ -4,8 +4,7 @@
  * skipped test is a failure, for CI has all parts.
  */
 import { spawnSync } from 'node:child_process';
-import { globSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { globSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type FileResult, killRunningTests, runTestFile } from './test-file.ts';
@@ -54,18 +53,15 @@ for (const [signal, code] of [
 
 const isFullRun = groupNames.length === 0 && files.length === 0;
 if (isFullRun) runChecks();
-const reports = await mkdtemp(path.join(tmpdir(), 'sealift-tests-'));
-try {
-  const results: FileResult[] = [];
-  for (const [name, group] of Object.entries(GROUPS)) {
-    const all = globSync([...group.patterns], { cwd: ROOT }).sort();
-    const chosen = isFullRun || groupNames.includes(name) ? all : all.filter(isNamed);
-    results.push(...(await runGroup(group, chosen)));
-  }
-  summarize(results);
-} finally {
-  await rm(reports, { recursive: true, force: true });
+const reports = mkdtempSync(path.join(tmpdir(), 'sealift-tests-'));
+process.once('exit', () => rmSync(reports, { recursive: true, force: true }));
+const results: FileResult[] = [];
+for (const [name, group] of Object.entries(GROUPS)) {
+  const all = globSync([...group.patterns], { cwd: ROOT }).sort();
+  const chosen = isFullRun || groupNames.includes(name) ? all : all.filter(isNamed);
+  results.push(...(await runGroup(group, chosen)));
 }
+summarize(results);
 
 function isNamed(file: string): boolean {
   return files.some((name) => path.resolve(name) === path.join(ROOT, file));
