@@ -61,6 +61,11 @@ async function assertRefused(act: () => Promise<void>): Promise<string> {
   return assert.fail('the peer was admitted');
 }
 
+test('a URI of another cluster is stopped by the name constraint of the CA, before we look', async () => {
+  const hostile = await cast.material('other-cluster');
+  await assert.rejects(connectPeers(hostile, alice), { message: 'permitted subtree violation' });
+});
+
 test('a socket says the same however often it is asked, at both ends', async (t) => {
   const pair = await connectPeers(alice, alice);
   t.after(pair.close);

@@ -9,6 +9,8 @@ export const HOSTILE_KINDS = [
   'not-yet-valid',
   /** Of a CA with the same subject and cluster but another key. */
   'other-ca',
+  /** Names our CA and its key as issuer, but is signed with another key. */
+  'forged',
   /** Signed by our CA, with a URI of another cluster: what the CA's name constraint is for. */
   'other-cluster',
   /** Good for signing code only. */
@@ -48,7 +50,7 @@ interface Draft {
 export class HostileCertificates {
   readonly #ca: SwarmCa;
 
-  /** `ca` is the CA that the other side trusts, and the issuer of all kinds but `other-ca`. */
+  /** `ca` is the CA that the other side trusts; it signs all kinds but `other-ca` and `forged`. */
   constructor({ ca }: { ca: SwarmCa }) {
     this.#ca = ca;
   }
@@ -58,9 +60,11 @@ export class HostileCertificates {
     kind: CertificateKind,
     { role = 'node', id = nodeIdOf('mallory') }: { role?: Role; id?: NodeId } = {},
   ): Promise<TlsMaterial> {
-    const issuer = kind === 'other-ca' ? await SwarmCa.create({ clusterId: this.#ca.clusterId }) : this.#ca;
+    const stranger = await SwarmCa.create({ clusterId: this.#ca.clusterId });
+    const issuer = kind === 'other-ca' ? stranger : this.#ca;
+    const signer = kind === 'other-ca' || kind === 'forged' ? stranger : this.#ca;
     const keys = (await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
-    const certificate = await sign(issuer, keys.publicKey, this.#draft(kind, role, id));
+    const certificate = await sign({ issuer, signer, publicKey: keys.publicKey, draft: this.#draft(kind, role, id) });
     return {
       trustAnchors: this.#ca.certificatePem,
       certificatePem: `${certificate.toString('pem')}\n`,
@@ -85,6 +89,7 @@ export class HostileCertificates {
       expired: { notBefore: now - 2 * HOUR_MS, notAfter: now - HOUR_MS },
       'not-yet-valid': { notBefore: now + HOUR_MS, notAfter: now + 2 * HOUR_MS },
       'other-ca': {},
+      forged: {},
       'other-cluster': { names: [uri(`spiffe://not-${clusterId}/${role}/${id}`)] },
       'wrong-eku': { extendedKeyUsages: [codeSigning] },
       'no-eku': { extendedKeyUsages: [] },
@@ -100,9 +105,15 @@ export class HostileCertificates {
   }
 }
 
-async function sign(ca: SwarmCa, publicKey: webcrypto.CryptoKey, draft: Draft): Promise<x509.X509Certificate> {
-  const caCertificate = new x509.X509Certificate(ca.certificatePem);
-  const caKey = createPrivateKey(await ca.exportPrivateKey()).export({ type: 'pkcs8', format: 'der' });
+async function sign(o: {
+  issuer: SwarmCa;
+  signer: SwarmCa;
+  publicKey: webcrypto.CryptoKey;
+  draft: Draft;
+}): Promise<x509.X509Certificate> {
+  const { publicKey, draft } = o;
+  const caCertificate = new x509.X509Certificate(o.issuer.certificatePem);
+  const caKey = createPrivateKey(await o.signer.exportPrivateKey()).export({ type: 'pkcs8', format: 'der' });
   const { extendedKeyUsages, names } = draft;
   return await x509.X509CertificateGenerator.create({
     serialNumber: `40${randomBytes(15).toString('hex')}`,
