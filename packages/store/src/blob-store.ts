@@ -89,6 +89,8 @@ export class BlobStore {
       try {
         await this.#open();
       } catch (error) {
+        this.#blobs.clear();
+        this.#usedBytes = 0;
         await this.#lock?.release();
         this.#lock = undefined;
         throw asDiskError(error, 'opening the store failed');

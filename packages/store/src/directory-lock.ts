@@ -43,8 +43,9 @@ export class DirectoryLock {
   /** Safe to call twice. */
   async release(): Promise<void> {
     if (!this.#database.isOpen) return;
-    await rm(this.#pidFile, { force: true });
-    this.#database.close();
+    // On a disk that became read-only it stays behind, and the next holder sees from the start time that it is stale.
+    await rm(this.#pidFile, { force: true }).catch(() => {});
+    if (this.#database.isOpen) this.#database.close();
   }
 }
 

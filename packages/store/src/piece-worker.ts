@@ -51,6 +51,8 @@ export class PieceWorker {
   #start(): { worker: Worker; pending: Map<number, PendingTask> } {
     if (this.#thread !== undefined) return this.#thread;
     const worker = new Worker(new URL('./hash-worker.ts', import.meta.url));
+    // Held only while it has tasks; one that is refused before it is posted must not hold it.
+    worker.unref();
     const thread = { worker, pending: new Map<number, PendingTask>() };
     let crash: unknown;
     worker.on('message', (reply: PieceReply) => {

@@ -18,7 +18,7 @@ export interface StoredBlob {
   readonly bitfield: Bitfield;
   /** All pieces are there and {@link markComplete} has said that they make the digest. */
   readonly isComplete: boolean;
-  /** What {@link appendHashes} added, in order; the store does not look inside. */
+  /** What {@link appendHashes} added, in order; the store does not look inside. Grows with it, so copy it to keep it. */
   readonly hashRecords: readonly Buffer[];
 
   /**
