@@ -27,6 +27,10 @@ export interface TrackerState {
   /** The id of the seeder in this process, the same after a restart. */
   readonly seederId: NodeId;
   readonly clusterInfo: ClusterInfo;
+  /** `https://host:port` by which nodes reached the tracker when it last ran; `undefined` before its first start. */
+  readonly origin: string | undefined;
+  /** Keeps the address for those who make join tokens, in this or another process. */
+  setOrigin(origin: string): void;
   /** Closes the database; safe to call twice. */
   close(): void;
 }
@@ -64,6 +68,10 @@ export async function openTrackerState({
         grantKeys: [keys.grantKey.publicJwk],
         contentKeys: [keys.contentKey.publicJwk],
       },
+      get origin() {
+        return readMeta(database, 'origin');
+      },
+      setOrigin: (origin) => writeMeta(database, 'origin', origin),
       close: () => {
         if (database.isOpen) database.close();
       },
