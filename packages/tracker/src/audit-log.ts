@@ -8,13 +8,14 @@ export type AuditEvent =
   | 'certificate_issued'
   | 'certificate_renewed'
   | 'enrolment_refused'
-  | 'renewal_refused'
+  | 'denied_node_refused'
   | 'grant_issued'
   | 'grants_refreshed'
   | 'join_refused'
   | 'announce_refused'
   | 'peer_reported'
-  | 'deny_list_changed';
+  | 'node_denied'
+  | 'node_allowed';
 
 /** Fields of an audit line: ids, names of blobs and reasons. Nothing that could be used to get in. */
 export type AuditFields = Readonly<Record<string, string | number | boolean | undefined>>;

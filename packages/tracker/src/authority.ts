@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type BlobRef, type Clock, type NodeId, parseNodeId, type SwarmId, swarmIdOf } from '@sealift/core';
+import { AppError, type BlobRef, type Clock, type NodeId, parseNodeId, type SwarmId, swarmIdOf } from '@sealift/core';
 import { type CheckedCsr, checkCsr, createSigningRequest, type Identity, type TlsMaterial } from '@sealift/pki';
 import { type EnrolAnswer, type GrantClaims, GrantVerifier, mintGrant } from '@sealift/tracker-api';
 import type { AuditWriter } from './audit-log.ts';
-import { MAX_CERTIFICATE_TTL_MS } from './certificate-ttl.ts';
+import { DEFAULT_CERTIFICATE_TTL_MS, MAX_CERTIFICATE_TTL_MS, MIN_CERTIFICATE_TTL_MS } from './certificate-ttl.ts';
 import { GRANT_TTL_MS, type GrantTerms, REFRESH_GRACE_MS, termsOfJoin, termsOfRefresh } from './right/grant-policy.ts';
 import type { EnrolledBy } from './state/node-table.ts';
 import type { TrackerState } from './state/tracker-state.ts';
@@ -25,17 +25,21 @@ export class Authority {
   readonly #audit: AuditWriter;
   readonly #verifier: GrantVerifier;
 
+  /** `certificateTtlMs` is the life of the leaves of nodes and seeder, 1 minute to 24 hours; throws `CONFIG_INVALID`. */
   constructor({
     state,
-    certificateTtlMs,
+    certificateTtlMs = DEFAULT_CERTIFICATE_TTL_MS,
     clock,
     audit,
   }: {
     state: TrackerState;
-    certificateTtlMs: number;
+    certificateTtlMs?: number;
     clock: Clock;
     audit: AuditWriter;
   }) {
+    if (!(certificateTtlMs >= MIN_CERTIFICATE_TTL_MS && certificateTtlMs <= MAX_CERTIFICATE_TTL_MS)) {
+      throw new AppError('CONFIG_INVALID', { reason: 'the life of a certificate is out of range', certificateTtlMs });
+    }
     this.#state = state;
     this.#certificateTtlMs = certificateTtlMs;
     this.#clock = clock;

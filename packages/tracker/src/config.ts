@@ -1,6 +1,5 @@
 import { isIP } from 'node:net';
 import { AppError, type ClusterId } from '@sealift/core';
-import { DEFAULT_CERTIFICATE_TTL_MS, MAX_CERTIFICATE_TTL_MS, MIN_CERTIFICATE_TTL_MS } from './certificate-ttl.ts';
 import type { RateLimit } from './rate-limiter.ts';
 
 /** What an operator may say about a tracker. */
@@ -10,8 +9,6 @@ export interface TrackerConfig {
   readonly listen: { readonly host: string; readonly port: number };
   /** DNS names and IP addresses for the tracker's own certificate. @default [] */
   readonly names?: readonly string[];
-  /** Life of a node certificate, in ms. Peers must use the value that `Authority` got. @default 3_600_000 */
-  readonly certificateTtlMs?: number;
   /**
    * Whether registry credentials that were just accepted for a blob enrol a node. Join tokens always do. Where a registry
    * hands tokens to anybody, this lets anybody in, though only to what anybody may pull. @default false
@@ -56,17 +53,13 @@ const DEFAULT_LIMITS: TrackerLimits = {
 
 /** Checks a configuration and fills in defaults; throws `CONFIG_INVALID`. */
 export function resolveConfig(config: TrackerConfig): ResolvedConfig {
-  const { names = [], certificateTtlMs = DEFAULT_CERTIFICATE_TTL_MS, announceIntervalMs = 30_000 } = config;
-  if (!(certificateTtlMs >= MIN_CERTIFICATE_TTL_MS && certificateTtlMs <= MAX_CERTIFICATE_TTL_MS)) {
-    throw new AppError('CONFIG_INVALID', { reason: 'certificateTtlMs must be between 1 minute and 24 hours' });
-  }
+  const { names = [], announceIntervalMs = 30_000 } = config;
   if (!(announceIntervalMs >= 1_000 && announceIntervalMs <= 3_600_000)) {
     throw new AppError('CONFIG_INVALID', { reason: 'announceIntervalMs must be between 1 second and 1 hour' });
   }
   return Object.freeze({
     clusterId: config.clusterId,
     listen: config.listen,
-    certificateTtlMs,
     registryToken: config.registryToken ?? false,
     announceIntervalMs,
     dnsNames: names.filter((name) => isIP(name) === 0),

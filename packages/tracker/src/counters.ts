@@ -5,6 +5,9 @@ const COUNTERS = [
   'joinsGranted',
   'joinsDenied',
   'joinsUnavailable',
+  'offersSwarm',
+  'offersInline',
+  'offersNone',
   'grantsRefreshed',
   'announces',
   'announcesRefused',
@@ -13,6 +16,11 @@ const COUNTERS = [
 
 /** A name of the list above. */
 export type Counter = (typeof COUNTERS)[number];
+
+/** The counter of an offer of that kind. */
+export function offerCounter(kind: 'swarm' | 'inline' | 'none'): Counter {
+  return ({ swarm: 'offersSwarm', inline: 'offersInline', none: 'offersNone' } as const)[kind];
+}
 
 /** Counts what the tracker does, for the status page. */
 export class Counters {

@@ -12,7 +12,7 @@ export {
 export type { TrackerConfig, TrackerLimits } from './config.ts';
 export type { Seeder, SeedOffer, SeedRequest } from './ports.ts';
 export { ADMIN_TOKEN_FILE } from './state/admin-token.ts';
-export type { Denial } from './state/deny-list.ts';
+export type { Denial, DenyListChange } from './state/deny-list.ts';
 export type { JoinTokenInfo } from './state/join-tokens.ts';
 export type { NodeRecord } from './state/node-table.ts';
 export { openTrackerState, type TrackerState } from './state/tracker-state.ts';

@@ -10,7 +10,7 @@ const RETRY_MS = 60_000;
 
 /** Keeps the tracker's own certificate alive: made at start, replaced in the running server long before it ends. */
 export class TrackerLeaf {
-  readonly #authority: Authority;
+  readonly #authority: Pick<Authority, 'issueTrackerLeaf'>;
   readonly #names: { dnsNames: readonly string[]; ipAddresses: readonly string[] };
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -23,7 +23,7 @@ export class TrackerLeaf {
     clock,
     log,
   }: {
-    authority: Authority;
+    authority: Pick<Authority, 'issueTrackerLeaf'>;
     names: { dnsNames: readonly string[]; ipAddresses: readonly string[] };
     clock: Clock;
     log: Logger;

@@ -10,7 +10,6 @@ import { TrackerClient } from '@sealift/tracker-api';
 import { Agent } from 'undici';
 import { AuditFile } from './audit-log.ts';
 import { Authority } from './authority.ts';
-import { DEFAULT_CERTIFICATE_TTL_MS } from './certificate-ttl.ts';
 import type { TrackerConfig } from './config.ts';
 import type { Seeder, SeedOffer, SeedRequest } from './ports.ts';
 import { openTrackerState, type TrackerState } from './state/tracker-state.ts';
@@ -53,6 +52,7 @@ export interface TestNode {
 interface Parts {
   readonly directory: string;
   readonly state: TrackerState;
+  readonly authority: Authority;
   readonly tracker: Tracker;
   readonly audit: AuditFile;
   readonly client: RegistryClient;
@@ -83,12 +83,11 @@ export class TestTracker {
     const audit = new AuditFile({ path: join(directory, 'audit.jsonl'), clock, log });
     await audit.start();
     const client = new RegistryClient({ registries: [this.registry.config] });
-    const certificateTtlMs = this.#config.certificateTtlMs ?? DEFAULT_CERTIFICATE_TTL_MS;
-    const authority = new Authority({ state, certificateTtlMs, clock, audit });
+    const authority = new Authority({ state, clock, audit });
     const config = { clusterId, listen: { host: '127.0.0.1', port: 0 }, names: ['127.0.0.1'], ...this.#config };
     const tracker = new Tracker({ config, state, authority, registry: client, seeder, clock, log, audit });
     await tracker.start();
-    this.#parts = { directory, state, tracker, audit, client };
+    this.#parts = { directory, state, authority, tracker, audit, client };
   }
 
   async stop(): Promise<void> {
@@ -105,6 +104,10 @@ export class TestTracker {
 
   get state(): TrackerState {
     return this.#running().state;
+  }
+
+  get authority(): Authority {
+    return this.#running().authority;
   }
 
   get tracker(): Tracker {

@@ -37,6 +37,7 @@ export class Tracker {
   readonly #services: Omit<Services, 'authorizer'>;
   readonly #registry: Pick<RegistryClient, 'isConfigured' | 'headBlob'>;
   readonly #random: () => number;
+  #started: Promise<void> | undefined;
   #running: { app: App; stop: () => Promise<void> } | undefined;
 
   /** `authority` must sign for `state`. Throws `CONFIG_INVALID`. `random` gives numbers in [0, 1). */
@@ -77,7 +78,7 @@ export class Tracker {
         handout: new Handout({ random, maxPeers: MAX_HANDOUT }),
         lifetimeMs: this.#config.announceIntervalMs * LIFETIME_INTERVALS,
       }),
-      identity: new ClientIdentity({ clusterId: state.clusterId, denyList: state.denyList, clock }),
+      identity: new ClientIdentity({ clusterId: state.clusterId, denyList: state.denyList, clock, audit }),
       throttle: new Throttle({ limits: this.#config.limits, clock }),
       counters: new Counters(),
       clock,
@@ -93,33 +94,16 @@ export class Tracker {
 
   /** Starts to listen. Safe to call twice. */
   async start(): Promise<void> {
-    if (this.#running !== undefined) return;
-    const { clock, log, authority } = this.#services;
-    const authorizer = new Authorizer({ registry: this.#registry, clock });
-    const services: Services = { ...this.#services, authorizer };
-    const leaf = new TrackerLeaf({ authority, names: this.#config, clock, log });
-    const app = await createApp({ tls: await leaf.issue(), limits: this.#config.limits, log });
-    const announces = this.#registerRoutes(app, services);
-    const stopSweeping = this.#sweep();
-    const stop = async (): Promise<void> => {
-      stopSweeping();
-      leaf.stop();
-      await authorizer.stop();
-      await app.close();
-      announces.stop();
-    };
-    this.#running = { app, stop };
-    try {
-      await app.listen(this.#config.listen);
-      leaf.keepAlive(app.server);
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
+    this.#started ??= this.#start();
+    await this.#started;
   }
 
   /** Stops to listen and cuts all connections. Safe to call twice. */
   async stop(): Promise<void> {
+    const started = this.#started;
+    this.#started = undefined;
+    // A start that fails has cleaned up and told its own caller.
+    await started?.catch(() => {});
     const running = this.#running;
     this.#running = undefined;
     await running?.stop();
@@ -141,6 +125,32 @@ export class Tracker {
     };
   }
 
+  async #start(): Promise<void> {
+    const { clock, log, authority } = this.#services;
+    const authorizer = new Authorizer({ registry: this.#registry, clock });
+    const services: Services = { ...this.#services, authorizer };
+    const leaf = new TrackerLeaf({ authority, names: this.#config, clock, log });
+    const app = await createApp({ tls: await leaf.issue(), limits: this.#config.limits, log });
+    const announces = this.#registerRoutes(app, services);
+    const stopSweeping = this.#sweep();
+    const stop = async (): Promise<void> => {
+      stopSweeping();
+      leaf.stop();
+      await authorizer.stop();
+      await app.close();
+      announces.stop();
+    };
+    this.#running = { app, stop };
+    try {
+      await app.listen(this.#config.listen);
+      leaf.keepAlive(app.server);
+    } catch (error) {
+      this.#running = undefined;
+      await stop();
+      throw error;
+    }
+  }
+
   #registerRoutes(app: App, services: Services): { stop(): void } {
     registerPublicRoutes(app, services);
     registerEnrolRoutes(app, services);
@@ -153,12 +163,14 @@ export class Tracker {
 
   #sweep(): () => void {
     const { swarms, state, audit, log } = this.#services;
-    const removeDenied = (): void => {
-      for (const { nodeId } of state.denyList.list()) swarms.removeNode(nodeId);
-      audit.record('deny_list_changed', { version: state.denyList.version, denied: state.denyList.list().length });
-      log.info('node_denied', { denyVersion: state.denyList.version });
-    };
-    const stopListening = state.denyList.onChange(removeDenied);
+    const stopListening = state.denyList.onChange(({ added, removed }) => {
+      for (const { nodeId, reason } of added) {
+        swarms.removeNode(nodeId);
+        audit.record('node_denied', { nodeId, reason });
+        log.warn('node_denied', { nodeId });
+      }
+      for (const nodeId of removed) audit.record('node_allowed', { nodeId });
+    });
     const timer = setInterval(() => {
       try {
         state.denyList.refresh();

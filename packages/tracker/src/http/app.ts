@@ -51,11 +51,23 @@ export async function createApp({
     forceCloseConnections: true,
     // A header must not change who asks: limits count by the connection's own address.
     trustProxy: false,
+    // A HEAD of an announce would announce.
+    exposeHeadRoutes: false,
+    // For what fails before there is a route, such as an address with broken escapes.
+    frameworkErrors: (error, _request, reply) => {
+      const { status, body } = failureOf(error);
+      reply.hijack();
+      reply.raw.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.server.headersTimeout = HEADERS_TIMEOUT_MS;
-  limitConnections(app.server, { perAddress: limits.connectionsPerAddress, total: limits.connections });
+  const connections = limitConnections(app.server, {
+    perAddress: limits.connectionsPerAddress,
+    total: limits.connections,
+  });
   app.server.on('tlsClientError', (_error, socket) => socket.destroy());
+  app.addHook('preClose', async () => connections.cutAll());
   app.addHook('onSend', async (_request, reply) => {
     void reply.header('cache-control', 'no-store');
   });

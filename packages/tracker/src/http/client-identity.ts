@@ -2,17 +2,36 @@ import type { TLSSocket } from 'node:tls';
 import { AppError, type Clock, type ClusterId, isAppError } from '@sealift/core';
 import { type Identity, identityOfSocket } from '@sealift/pki';
 import type { FastifyRequest } from 'fastify';
+import type { AuditWriter } from '../audit-log.ts';
+import { RateLimiter } from '../rate-limiter.ts';
 import type { DenyList } from '../state/deny-list.ts';
+
+/** One line a minute for each denied node: it must not fill the disk with its attempts. */
+const AUDIT_LIMIT = { burst: 1, perSecond: 1 / 60 };
 
 /** Says who is at the other end of a connection. Nothing in a request can change that. */
 export class ClientIdentity {
   readonly #clusterId: ClusterId;
   readonly #denyList: DenyList;
   readonly #clock: Clock;
+  readonly #audit: AuditWriter;
+  readonly #auditLimit: RateLimiter;
   /** A certificate does not change during a connection, so it is read once; its end is checked at each request. */
   readonly #known = new WeakMap<object, Identity>();
 
-  constructor({ clusterId, denyList, clock }: { clusterId: ClusterId; denyList: DenyList; clock: Clock }) {
+  constructor({
+    clusterId,
+    denyList,
+    clock,
+    audit,
+  }: {
+    clusterId: ClusterId;
+    denyList: DenyList;
+    clock: Clock;
+    audit: AuditWriter;
+  }) {
+    this.#audit = audit;
+    this.#auditLimit = new RateLimiter({ limit: AUDIT_LIMIT, maxKeys: 1_000, clock });
     this.#clusterId = clusterId;
     this.#denyList = denyList;
     this.#clock = clock;
@@ -21,8 +40,9 @@ export class ClientIdentity {
   /** The node that asks; throws `CERT_REQUIRED` without a good certificate, `NODE_DENIED` for a node that is out. */
   demand(request: FastifyRequest): Identity {
     const identity = this.#read(request.raw.socket);
-    if (this.#denyList.has(identity.id)) throw new AppError('NODE_DENIED', { nodeId: identity.id });
-    return identity;
+    if (!this.#denyList.has(identity.id)) return identity;
+    if (this.#auditLimit.take(identity.id)) this.#audit.record('denied_node_refused', { nodeId: identity.id });
+    throw new AppError('NODE_DENIED', { nodeId: identity.id });
   }
 
   /** The node that asks, or `undefined` without a good certificate; throws `NODE_DENIED`. */

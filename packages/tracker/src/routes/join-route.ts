@@ -11,6 +11,7 @@ import { checkCsr } from '@sealift/pki';
 import { type EnrolAnswer, ErrorBody, JoinAnswer, JoinRequest, TRACKER_PATHS } from '@sealift/tracker-api';
 import type { FastifyRequest } from 'fastify';
 import type { GrantHolder } from '../authority.ts';
+import { offerCounter } from '../counters.ts';
 import type { App } from '../http/app.ts';
 import { seedOffer, type WireOffer } from '../right/seed-offer.ts';
 import type { Verdict } from '../right/verdict.ts';
@@ -67,6 +68,7 @@ async function join(body: JoinRequest, blob: BlobRef, asker: Asker, services: Ne
     offerOf(body, blob, verdict.size, services),
   ]);
   counters.add('joinsGranted');
+  if (body.intent === 'pull') counters.add(offerCounter(offer.kind));
   services.log.debug('join_granted', { nodeId: holder.id, swarmId: claims.swarmId, offer: offer.kind });
   return {
     verdict: 'granted',

@@ -8,12 +8,21 @@ import { readMeta, writeMeta } from './meta.ts';
 /** Ids pushed to nodes at most, the latest first: they and 50 peers fit well into the 1 MiB that a node reads. */
 const MAX_PUSHED = 8_000;
 
+/** Added to the longest life of a certificate, in ms, for one that was being issued at the moment of the denial. */
+const MARGIN_MS = 60_000;
+
 /** One denial. */
 export interface Denial {
   readonly nodeId: NodeId;
   readonly reason: string;
   /** In ms. */
   readonly deniedAt: number;
+}
+
+/** Who came onto the list and who left it. */
+export interface DenyListChange {
+  readonly added: readonly Denial[];
+  readonly removed: readonly NodeId[];
 }
 
 /**
@@ -24,7 +33,7 @@ export class DenyList {
   readonly #database: DatabaseSync;
   readonly #clock: Clock;
   readonly #dataVersion: ReturnType<DatabaseSync['prepare']>;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(change: DenyListChange) => void>();
   #seenDataVersion: unknown;
   #version = 0;
   #denials = new Map<NodeId, Denial>();
@@ -64,7 +73,7 @@ export class DenyList {
   /** What peers have to know: the nodes that can still hold a certificate from before they were denied. */
   pushed(): PushedDenyList {
     this.refresh();
-    const since = this.#clock.now() - MAX_CERTIFICATE_TTL_MS;
+    const since = this.#clock.now() - MAX_CERTIFICATE_TTL_MS - MARGIN_MS;
     const nodeIds = [...this.#denials.values()]
       .filter(({ deniedAt }) => deniedAt > since)
       .sort((a, b) => b.deniedAt - a.deniedAt)
@@ -80,7 +89,7 @@ export class DenyList {
   }
 
   /** Calls `listener` when a change is noticed; returns how to stop that. */
-  onChange(listener: () => void): () => void {
+  onChange(listener: (change: DenyListChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -106,6 +115,7 @@ export class DenyList {
 
   #load(): void {
     this.#version = Number(readMeta(this.#database, 'deny_version') ?? 0);
+    const before = this.#denials;
     this.#denials = new Map(
       this.#database
         .prepare('SELECT * FROM denied ORDER BY denied_at')
@@ -115,6 +125,8 @@ export class DenyList {
           return [nodeId, { nodeId, reason: String(row['reason']), deniedAt: Number(row['denied_at']) }];
         }),
     );
-    for (const listener of this.#listeners) listener();
+    const added = [...this.#denials.values()].filter(({ nodeId }) => !before.has(nodeId));
+    const removed = [...before.keys()].filter((nodeId) => !this.#denials.has(nodeId));
+    for (const listener of this.#listeners) listener({ added, removed });
   }
 }

@@ -46,6 +46,12 @@ export class NodeTable {
       .run(this.#clock.now(), certificateEnds, id);
   }
 
+  /** One node; `undefined` if it is not known, or no more. */
+  get(id: NodeId): NodeRecord | undefined {
+    const row = this.#database.prepare('SELECT * FROM nodes WHERE id = ?').get(id);
+    return row === undefined ? undefined : recordOf(row);
+  }
+
   /** Nodes, the one seen last first. */
   list({ limit }: { limit: number }): NodeRecord[] {
     return this.#database.prepare('SELECT * FROM nodes ORDER BY last_seen DESC, id LIMIT ?').all(limit).map(recordOf);

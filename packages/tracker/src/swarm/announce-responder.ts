@@ -30,8 +30,10 @@ const AS_GIVEN = 2;
 export class AnnounceResponder {
   readonly #admitted = new WeakMap<IncomingMessage, Admitted>();
   readonly #server: Server;
+  readonly #onWarning: (error: unknown) => void;
 
   constructor({ intervalMs, onWarning }: { intervalMs: number; onWarning: (error: unknown) => void }) {
+    this.#onWarning = onWarning;
     this.#server = new Server({
       http: false,
       udp: false,
@@ -59,7 +61,13 @@ export class AnnounceResponder {
     this.#admitted.set(request, admitted);
     response.setHeader('content-type', 'text/plain');
     response.setHeader('cache-control', 'no-store');
-    this.#server.onHttpRequest(request, response, { action: 'announce', trustProxy: false });
+    try {
+      this.#server.onHttpRequest(request, response, { action: 'announce', trustProxy: false });
+    } catch (error) {
+      // Nobody else answers a request that was taken out of fastify's hands.
+      this.#onWarning(error);
+      response.destroy();
+    }
   }
 
   /** Answers nothing any more. */

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AppError, type BlobRef, parseDigest, parseRegistryHost, parseRepository } from '@sealift/core';
+import { FakeClock } from '@sealift/testkit';
+import { Authorizer, type RegistryProver } from './authorizer.ts';
+
+const blob: BlobRef = {
+  registry: parseRegistryHost('registry.example'),
+  repository: parseRepository('team/app'),
+  digest: parseDigest(`sha256:${'a'.repeat(64)}`),
+};
+type Answer = Awaited<ReturnType<RegistryProver['headBlob']>>;
+
+function proverOf(answer: () => Promise<Answer>): RegistryProver & { asked: number } {
+  const prover = {
+    asked: 0,
+    isConfigured: (registry: string) => registry === blob.registry,
+    headBlob: async () => {
+      prover.asked += 1;
+      return await answer();
+    },
+  };
+  return prover;
+}
+
+test('callers with one question share one answer, and the next one is answered from memory', async () => {
+  const registry = proverOf(async () => ({ kind: 'yes', size: 5 }));
+  const authorizer = new Authorizer({ registry, clock: new FakeClock() });
+  const verdicts = await Promise.all([1, 2, 3].map(() => authorizer.decide(blob, 'Bearer a')));
+  assert.ok(verdicts.every((verdict) => verdict.kind === 'granted' && verdict.size === 5));
+  await authorizer.decide(blob, 'Bearer a');
+  assert.equal(registry.asked, 1);
+  await authorizer.decide(blob, 'Bearer b');
+  assert.equal(registry.asked, 2);
+});
+
+test('the right counts from the moment of the question', async () => {
+  const clock = new FakeClock();
+  const asked = clock.now();
+  const registry = proverOf(async () => {
+    clock.advance(5_000);
+    return { kind: 'yes', size: undefined };
+  });
+  const verdict = await new Authorizer({ registry, clock }).decide(blob, 'Bearer a');
+  assert.deepEqual(verdict, { kind: 'granted', provenAt: asked, size: undefined });
+});
+
+test('an outage is told to those who wait and not to the next', async () => {
+  let isUp = false;
+  const registry = proverOf(async () => (isUp ? { kind: 'yes', size: 1 } : { kind: 'unavailable', reason: 'x' }));
+  const authorizer = new Authorizer({ registry, clock: new FakeClock() });
+  assert.equal((await authorizer.decide(blob, undefined)).kind, 'unavailable');
+  isUp = true;
+  assert.equal((await authorizer.decide(blob, undefined)).kind, 'granted');
+});
+
+test('a client that throws because the registry is away is an outage; a bug is a bug', async () => {
+  const away = proverOf(() => Promise.reject(new AppError('REGISTRY_UNAVAILABLE')));
+  const clock = new FakeClock();
+  assert.equal((await new Authorizer({ registry: away, clock }).decide(blob, undefined)).kind, 'unavailable');
+  const broken = proverOf(() => Promise.reject(new TypeError('bug')));
+  const authorizer = new Authorizer({ registry: broken, clock });
+  await assert.rejects(authorizer.decide(blob, undefined), TypeError);
+  await assert.rejects(authorizer.decide(blob, undefined), TypeError);
+  assert.equal(broken.asked, 2);
+});
+
+test('a registry that is not configured is never asked', async () => {
+  const registry = proverOf(async () => ({ kind: 'yes', size: 1 }));
+  const elsewhere = { ...blob, registry: parseRegistryHost('169.254.169.254') };
+  await assert.rejects(new Authorizer({ registry, clock: new FakeClock() }).decide(elsewhere, undefined), {
+    code: 'REGISTRY_UNKNOWN',
+  });
+  assert.equal(registry.asked, 0);
+});
+
+test('open questions are bounded: those above the bound are told to ask the registry themselves', async () => {
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const registry = proverOf(async () => {
+    await held;
+    return { kind: 'yes', size: 1 };
+  });
+  const authorizer = new Authorizer({ registry, clock: new FakeClock() });
+  const questions = Array.from({ length: 512 }, (_, index) => authorizer.decide(blob, `Bearer ${index}`));
+  assert.equal((await authorizer.decide(blob, 'Bearer one more')).kind, 'unavailable');
+  release();
+  assert.ok((await Promise.all(questions)).every(({ kind }) => kind === 'granted'));
+});
+
+test('a stop frees those who wait', async () => {
+  const registry: RegistryProver = {
+    isConfigured: () => true,
+    headBlob: (_blob, { signal }) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
+  };
+  const authorizer = new Authorizer({ registry, clock: new FakeClock() });
+  const waiting = authorizer.decide(blob, undefined);
+  await authorizer.stop();
+  assert.equal((await waiting).kind, 'unavailable');
+});

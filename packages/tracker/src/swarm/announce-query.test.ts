@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeAnnounceQuery } from '@sealift/bittorrent';
+import { AppError, parseSwarmId } from '@sealift/core';
+import fc from 'fast-check';
+import { parseAnnounceQuery, parseScrapeQuery } from './announce-query.ts';
+
+const hex = fc.uint8Array({ minLength: 20, maxLength: 20 }).map((bytes) => Buffer.from(bytes).toString('hex'));
+
+test('what our client writes is what we read', () => {
+  fc.assert(
+    fc.property(hex, fc.nat(), fc.integer({ min: 1, max: 65_535 }), fc.nat(), (infoHash, left, port, denyVersion) => {
+      const swarmId = parseSwarmId(infoHash);
+      const query = encodeAnnounceQuery({ swarmId, left, port, denyVersion, uploaded: 1, downloaded: 2, grant: 'g' });
+      assert.deepEqual(parseAnnounceQuery(query), {
+        swarmId,
+        event: undefined,
+        left,
+        port,
+        ip: undefined,
+        wanted: 50,
+        denyVersion,
+      });
+      assert.equal(parseScrapeQuery(query), swarmId);
+    }),
+    { seed: 5, numRuns: 300 },
+  );
+});
+
+const good = `info_hash=${'%ff'.repeat(20)}&port=1&left=0`;
+const refused = [
+  '',
+  'port=1&left=0',
+  `info_hash=${'%ff'.repeat(19)}&port=1&left=0`,
+  `info_hash=${'%ff'.repeat(21)}&port=1&left=0`,
+  `${good}&info_hash=${'%00'.repeat(20)}`,
+  `${good}&port=2`,
+  good.replace('port=1', 'port=0'),
+  good.replace('port=1', 'port=65536'),
+  good.replace('port=1', 'port=1e3'),
+  good.replace('port=1', 'port=-1'),
+  good.replace('left=0', 'left=NaN'),
+  good.replace('left=0', 'left=99999999999999999'),
+  good.replace('left=0', 'x=0'),
+  `${good}&event=paused`,
+  `${good}&ip=registry.example`,
+  `${good}&numwant=-1`,
+  `${good}&deny_version=x`,
+];
+for (const query of refused) {
+  test(`the announce "${query.replaceAll('%ff', '')}" is refused`, () => {
+    assert.throws(() => parseAnnounceQuery(query), { code: 'INVALID_REQUEST' });
+  });
+}
+
+test('any text is read or refused with our error', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.webQueryParameters()), (query) => {
+      try {
+        parseAnnounceQuery(query);
+      } catch (error) {
+        assert.ok(error instanceof AppError);
+      }
+    }),
+    { seed: 6, numRuns: 500 },
+  );
+});
