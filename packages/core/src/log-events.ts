@@ -26,6 +26,7 @@ export const LOG_EVENTS = [
   'ingest_failed',
   'blob_withdrawn',
   // peer
+  'peer_listening',
   'peer_connected',
   'peer_refused',
   'peer_closed',

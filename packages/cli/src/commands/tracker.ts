@@ -96,7 +96,6 @@ export async function runTracker(
         clusterId: config.cluster,
         listen: config.listen,
         names: namesOf(config),
-        certificateTtlMs: config.certificateTtl,
         registryToken: config.enrolWithRegistryToken,
       },
       state,
