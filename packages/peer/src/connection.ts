@@ -1,0 +1,435 @@
+import type { TLSSocket } from 'node:tls';
+import {
+  type BlockRange,
+  EXTENSION,
+  encodeExtendedHandshake,
+  encodeHandshake,
+  encodeMessage,
+  encodeProgress,
+  type Message,
+  MessageParser,
+  OWN_EXTENSION_MESSAGES,
+  peerIdOf,
+} from '@sealift/bittorrent';
+import { AppError, type Clock, type PieceGeometry, type SwarmId } from '@sealift/core';
+import type { Identity } from '@sealift/pki';
+import type { GrantClaims } from '@sealift/tracker-api';
+import type { UploadBuffers } from './buffer-pools.ts';
+import type { PeerLimits } from './limits.ts';
+import type { PickerPeer } from './picker.ts';
+import { Preamble } from './preamble.ts';
+import { RequestWindow } from './request-window.ts';
+import { Session, type SessionEvent } from './session.ts';
+import { UploadQueue, uploadBufferLength } from './upload-queue.ts';
+
+/** How we call ourselves in the extended handshake (BEP 10 `v`). */
+const CLIENT_VERSION = 'Sealift 0.1';
+/** Bytes that may come while a grant is being verified: what TLS had decrypted before the socket stopped reading. */
+const MAX_HELD_BYTES = 256 * 1024;
+/** Time for a last message to leave before the socket is cut, in ms. */
+const LINGER_MS = 1_000;
+
+/** The swarm that a connection belongs to, as the connection sees it. */
+export interface ConnectionHost {
+  readonly geometry: PieceGeometry;
+  /** The grant that we show. */
+  readonly grant: string;
+  /** Both grants are verified; says what we hold. */
+  opened(connection: Connection): void;
+  event(connection: Connection, event: SessionEvent): void;
+  /** Where a block goes that we asked for; `undefined` to discard it. */
+  blockStarts(connection: Connection, block: BlockRange): Uint8Array | undefined;
+  blockEnded(connection: Connection, block: BlockRange, isStored: boolean): void;
+  /** Verified bytes of the blob. */
+  read(offset: number, into: Uint8Array): Promise<void>;
+  /** Called once, if `opened` was. */
+  closed(connection: Connection, reason: unknown): void;
+}
+
+/** What a connection asks of the engine. */
+export interface ConnectionGate {
+  /** The claims of a peer's grant; throws `GRANT_REJECTED`. */
+  verify(grant: string, expected: { swarmId: SwarmId; remote: Identity }): Promise<GrantClaims>;
+  /** The swarm, if it is one of ours and has a place for this peer. Only asked once the grant is verified. */
+  admit(connection: Connection, swarmId: SwarmId): ConnectionHost | undefined;
+  /** Called once for each connection, however it ends. */
+  released(connection: Connection, reason: unknown): void;
+}
+
+/** Everything a connection is made of. */
+export interface ConnectionOptions {
+  readonly socket: TLSSocket;
+  readonly remote: Identity;
+  /** Our own identity on this connection; its grants are bound to it. */
+  readonly local: Identity;
+  /** The address, for logs and limits only. */
+  readonly address: string;
+  /** Set by a dialer: the swarm it wants and the grant it shows. */
+  readonly dial?: { readonly swarmId: SwarmId; readonly grant: string; readonly geometry: PieceGeometry };
+  readonly gate: ConnectionGate;
+  readonly buffers: UploadBuffers;
+  readonly limits: PeerLimits;
+  readonly clock: Clock;
+}
+
+/**
+ * One TLS connection to one peer about one swarm, for both directions. A thin shell: {@link Session} knows the rules, the
+ * {@link ConnectionHost} what to fetch and to serve; here are socket, deadlines and bounds.
+ */
+export class Connection {
+  readonly session: Session;
+  readonly remote: Identity;
+  readonly local: Identity;
+  readonly address: string;
+  readonly window: RequestWindow;
+  /** The picker's view of this peer, once it has said what it holds. */
+  handle: PickerPeer | undefined;
+  /** Request timeouts in a row. */
+  snubs = 0;
+  /** When the peer last completed a block, or when it was first asked after a pause, in ms. */
+  lastBlockAt = 0;
+  /** Blocks' bytes since the choker last looked. */
+  givenSinceRound = 0;
+  /** Pieces of the peer that we lack. */
+  wantedCount = 0;
+  /** The block that is coming in right now and has a place. */
+  arriving: BlockRange | undefined;
+  /** The pieces that this peer was shown, where that is not all of ours (super-seeding). */
+  revealed: Set<number> | undefined;
+  readonly #socket: TLSSocket;
+  readonly #gate: ConnectionGate;
+  readonly #limits: PeerLimits;
+  readonly #clock: Clock;
+  readonly #buffers: UploadBuffers;
+  readonly #preamble = new Preamble();
+  readonly #parser: MessageParser;
+  #uploads: UploadQueue | undefined;
+  #host: ConnectionHost | undefined;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #deadline: NodeJS.Timeout | undefined;
+  #lastReceivedAt: number;
+  #lastSentAt: number;
+  #lastWrittenAt: number;
+  #pendingWrites = 0;
+  #isCorked = false;
+  #isClosed = false;
+  #isRenewing = false;
+
+  constructor({ socket, remote, local, address, dial, gate, buffers, limits, clock }: ConnectionOptions) {
+    this.#socket = socket;
+    this.remote = remote;
+    this.local = local;
+    this.address = address;
+    this.#gate = gate;
+    this.#buffers = buffers;
+    this.#limits = limits;
+    this.#clock = clock;
+    this.session = new Session({ remote, swarmId: dial?.swarmId, clock, limits });
+    this.window = new RequestWindow({ clock, minBytes: limits.minWindowBytes, maxBytes: limits.maxWindowBytes });
+    this.#parser = new MessageParser({
+      onMessage: (message) => this.#onMessage(message),
+      onPieceStart: (index, begin, length) => this.#onPieceStart({ index, begin, length }),
+      onPieceEnd: (index, begin, length, isStored) => this.#onPieceEnd({ index, begin, length }, isStored),
+    });
+    const now = clock.now();
+    this.#lastReceivedAt = now;
+    this.#lastSentAt = now;
+    this.#lastWrittenAt = now;
+    socket.setNoDelay(true);
+    socket.on('error', (error) => this.close(error));
+    socket.on('close', () => this.close(new AppError('PEER_PROTOCOL', { reason: 'closed by the peer' })));
+    this.#deadline = setTimeout(
+      () => this.close(new AppError('PEER_PROTOCOL', { reason: 'handshake took too long' })),
+      limits.handshakeTimeoutMs,
+    );
+    if (dial !== undefined) this.#write(this.#greeting(dial.swarmId, dial.grant));
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  get isOpen(): boolean {
+    return this.session.phase === 'open';
+  }
+
+  /** Which of the two ends dialled. Both ends agree on it, so they can agree on which of two connections to keep. */
+  get dialerId(): string {
+    return this.session.isDialer ? this.local.id : this.remote.id;
+  }
+
+  /** What we asked of the peer. */
+  get outstanding(): Session['outstanding'] {
+    return this.session.outstanding;
+  }
+
+  /** Takes `bytes[start, end)` from the socket; keeps no reference to them. */
+  receive(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#isClosed) return;
+    this.#lastReceivedAt = this.#clock.now();
+    try {
+      if (this.session.phase === 'open') this.#parser.push(bytes, start, end);
+      else if (this.session.phase === 'greeting') this.#takeGreeting(bytes.subarray(start, end));
+      else this.#hold(bytes.subarray(start, end));
+    } catch (error) {
+      this.close(error);
+    }
+  }
+
+  /** Sends one message. Only an open session speaks: to call it earlier is a bug. */
+  send(message: Message): void {
+    if (this.#isClosed) return;
+    if (this.session.phase !== 'open') throw new Error(`${message.type} before the session is open`);
+    this.#write(encodeMessage(message));
+  }
+
+  /** Asks for blocks that are already noted as outstanding. */
+  request(blocks: readonly BlockRange[]): void {
+    if (blocks.length === 0 || this.#isClosed) return;
+    this.#write(Buffer.concat(blocks.map((block) => encodeMessage({ type: 'request', ...block }))));
+  }
+
+  /** Tells the peer about pieces that we hold. */
+  sendHaves(indexes: readonly number[]): void {
+    if (indexes.length === 0 || this.#isClosed) return;
+    this.#write(Buffer.concat(indexes.map((index) => encodeMessage({ type: 'have', index }))));
+  }
+
+  /** Passes on a signed hash batch. */
+  sendHashes(record: Uint8Array): void {
+    const id = this.session.extensionId('hashes');
+    if (id !== undefined) this.send({ type: 'extended', id, payload: record });
+  }
+
+  /** Tells how far the seeder has read. */
+  sendProgress(bytesRead: number): void {
+    const id = this.session.extensionId('progress');
+    if (id !== undefined) this.send({ type: 'extended', id, payload: encodeProgress(bytesRead) });
+  }
+
+  /** Shows a newer grant. */
+  sendGrant(grant: string): void {
+    this.send({ type: 'extended', id: EXTENSION.handshake, payload: this.#extendedHandshake(grant) });
+  }
+
+  /** Begins or stops to serve the peer. What it had queued is rejected (BEP 6). */
+  setChoking(isChoking: boolean): void {
+    if (this.session.isChoking === isChoking || !this.isOpen) return;
+    this.session.isChoking = isChoking;
+    this.send({ type: isChoking ? 'choke' : 'unchoke' });
+    if (isChoking) for (const block of this.#uploads?.clear() ?? []) this.#reject(block);
+  }
+
+  /** Sets and, if it changed, tells our interest. */
+  setInterested(isInterested: boolean): void {
+    if (this.session.isInterested === isInterested || !this.isOpen) return;
+    this.session.isInterested = isInterested;
+    this.send({ type: isInterested ? 'interested' : 'not-interested' });
+  }
+
+  /** Serves a request that the session let through. */
+  serve(block: BlockRange): void {
+    this.#uploads?.push(block);
+  }
+
+  /** Answers a request that the session let through with a no. */
+  refuse(block: BlockRange): void {
+    this.#reject(block);
+  }
+
+  /** Takes back a request of the peer; it gets a reject in place of the block (BEP 6). */
+  cancelUpload(block: BlockRange): void {
+    if (this.#uploads?.cancel(block) === true) this.#reject(block);
+  }
+
+  /** Looks at the deadlines; called a few times a second. */
+  tick(): void {
+    const now = this.#clock.now();
+    const { keepAliveMs, idleTimeoutMs, writeTimeoutMs } = this.#limits;
+    if (!this.isOpen) return;
+    if (now >= Math.min(this.session.expiresAt, this.local.notAfter)) {
+      this.close(new AppError('GRANT_REJECTED', { reason: 'grant or certificate has ended' }));
+    } else if (now - this.#lastReceivedAt >= idleTimeoutMs) {
+      this.close(new AppError('PEER_PROTOCOL', { reason: 'silent for too long' }));
+    } else if (this.#pendingWrites > 0 && now - this.#lastWrittenAt >= writeTimeoutMs) {
+      this.close(new AppError('PEER_PROTOCOL', { reason: 'does not read' }));
+    } else if (now - this.#lastSentAt >= keepAliveMs) {
+      this.send({ type: 'keep-alive' });
+    }
+  }
+
+  /** Ends the connection at once, or `afterFlush` when what was written has left. Safe to call twice. */
+  close(reason: unknown, { afterFlush = false }: { afterFlush?: boolean } = {}): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#deadline);
+    const host = this.#host;
+    this.session.close();
+    this.#parser.close();
+    this.#uploads?.close();
+    this.#held = [];
+    if (afterFlush) {
+      this.#socket.end();
+      const cut = setTimeout(() => this.#socket.destroy(), LINGER_MS);
+      this.#socket.once('close', () => clearTimeout(cut));
+    } else {
+      this.#socket.destroy();
+    }
+    host?.closed(this, reason);
+    this.#gate.released(this, reason);
+  }
+
+  #greeting(swarmId: SwarmId, grant: string): Buffer {
+    const peerId = peerIdOf(this.local.id);
+    return Buffer.concat([
+      encodeHandshake({ swarmId, peerId, supportsExtended: true, supportsFast: true }),
+      encodeMessage({ type: 'extended', id: EXTENSION.handshake, payload: this.#extendedHandshake(grant) }),
+    ]);
+  }
+
+  #extendedHandshake(grant: string): Buffer {
+    const { maxQueuedRequests } = this.#limits;
+    const handshake = { messages: OWN_EXTENSION_MESSAGES, version: CLIENT_VERSION };
+    return encodeExtendedHandshake({ ...handshake, requestQueue: maxQueuedRequests, grant });
+  }
+
+  #takeGreeting(chunk: Uint8Array): void {
+    const greeting = this.#preamble.push(chunk);
+    if (greeting === undefined) return;
+    const { swarmId, grant } = this.session.greet(greeting.handshake, greeting.extended);
+    this.#hold(greeting.rest);
+    this.#socket.pause();
+    this.#open(swarmId, grant).catch((error: unknown) => this.close(error));
+  }
+
+  async #open(swarmId: SwarmId, grant: string): Promise<void> {
+    const claims = await this.#gate.verify(grant, { swarmId, remote: this.remote });
+    if (this.#isClosed) return;
+    const host = this.#gate.admit(this, swarmId);
+    // Told apart from a bad grant by nothing that the other side can see.
+    if (host === undefined) throw new AppError('PEER_PROTOCOL', { reason: 'no place for this peer' });
+    if (!this.session.isDialer) this.#write(this.#greeting(swarmId, host.grant));
+    this.session.open(claims, host.geometry);
+    clearTimeout(this.#deadline);
+    this.#uploads = this.#newUploads(host);
+    this.#host = host;
+    host.opened(this);
+    this.#releaseHeld();
+  }
+
+  #releaseHeld(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const bytes of held) this.receive(bytes, 0, bytes.length);
+    if (!this.#isClosed) this.#socket.resume();
+  }
+
+  /** Keeps what comes before the grant is verified. A dialer speaks again only after our answer, so there is nothing to keep of it. */
+  #hold(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    if (!this.session.isDialer) throw new AppError('PEER_PROTOCOL', { reason: 'speaks before its grant is verified' });
+    this.#heldBytes += bytes.length;
+    if (this.#heldBytes > MAX_HELD_BYTES) throw new AppError('PEER_PROTOCOL', { reason: 'too much before the grant' });
+    this.#held.push(Buffer.from(bytes));
+  }
+
+  #newUploads(host: ConnectionHost): UploadQueue {
+    const { uploadBatchBytes, uploadBatchesPerConnection } = this.#limits;
+    return new UploadQueue({
+      geometry: host.geometry,
+      buffers: this.#buffers,
+      batchBytes: uploadBatchBytes,
+      maxBatches: uploadBatchesPerConnection,
+      sink: {
+        read: (offset, into) => host.read(offset, into),
+        write: (frames, done) => this.#write(frames, done),
+        sent: (blocks) => {
+          for (const block of blocks) {
+            this.session.answered();
+            host.event(this, { type: 'sent', length: block.length });
+          }
+        },
+        failed: (blocks) => {
+          for (const block of blocks) this.#reject(block);
+        },
+      },
+    });
+  }
+
+  #reject(block: BlockRange): void {
+    if (this.#isClosed) return;
+    this.session.answered();
+    this.send({ type: 'reject', ...block });
+  }
+
+  #onMessage(message: Exclude<Message, { type: 'piece' }>): void {
+    const event = this.session.receive(message);
+    if (event === undefined) return;
+    if (event.type === 'refuse') {
+      this.send({ type: 'reject', index: event.index, begin: event.begin, length: event.length });
+    } else if (event.type === 'grant') {
+      this.#renew(event.grant);
+    } else {
+      this.#host?.event(this, event);
+    }
+  }
+
+  /** One verification at a time; a peer that renews faster than we verify keeps the older grant a little longer. */
+  #renew(grant: string): void {
+    const { swarmId } = this.session;
+    if (this.#isRenewing || swarmId === undefined) return;
+    this.#isRenewing = true;
+    this.#gate
+      .verify(grant, { swarmId, remote: this.remote })
+      .then((claims) => {
+        this.session.renew(claims);
+        this.#isRenewing = false;
+        this.#host?.event(this, { type: 'interest' });
+      })
+      .catch((error: unknown) => this.close(error));
+  }
+
+  #onPieceStart(block: BlockRange): Uint8Array | undefined {
+    const kind = this.session.acceptBlock(block.index, block.begin, block.length);
+    const place = this.#host?.blockStarts(this, block);
+    this.arriving = place === undefined ? undefined : block;
+    // Settled at its end: until then its request counts as unanswered.
+    if (kind === 'late') this.session.outstanding.settleLate(block.index, block.begin);
+    return place;
+  }
+
+  #onPieceEnd(block: BlockRange, isStored: boolean): void {
+    this.arriving = undefined;
+    this.#host?.blockEnded(this, block, isStored);
+  }
+
+  #write(bytes: Uint8Array, done?: () => void): void {
+    if (this.#isClosed) return;
+    if (this.#pendingWrites === 0) this.#lastWrittenAt = this.#clock.now();
+    this.#pendingWrites += 1;
+    this.#lastSentAt = this.#clock.now();
+    // What is said within one turn leaves in one record.
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#socket.cork();
+      process.nextTick(() => {
+        this.#isCorked = false;
+        this.#socket.uncork();
+      });
+    }
+    this.#socket.write(bytes, () => {
+      this.#pendingWrites -= 1;
+      this.#lastWrittenAt = this.#clock.now();
+      done?.();
+    });
+    if (this.#socket.writableLength > this.#limits.maxOutboundBytes) {
+      this.close(new AppError('PEER_PROTOCOL', { reason: 'does not read what it asked for' }));
+    }
+  }
+}
+
+/** The buffers that {@link Connection} serves from. */
+export function uploadBufferOptions(limits: PeerLimits): { length: number; max: number } {
+  return { length: uploadBufferLength(limits.uploadBatchBytes), max: limits.maxUploadBuffers };
+}

@@ -1,0 +1,484 @@
+import type { SecureContext, TLSSocket } from 'node:tls';
+import { type ContentSigner, type ContentVerifier, createContentVerifier, peerIdOf } from '@sealift/bittorrent';
+import {
+  AppError,
+  type Clock,
+  type ClusterId,
+  type Digest,
+  isAppError,
+  type Logger,
+  type NodeId,
+  type PieceGeometry,
+  parseClusterId,
+  type RegistryHost,
+  type SwarmId,
+} from '@sealift/core';
+import { type Identity, identityOfCertificate, identityOfSocket, peerClientContext } from '@sealift/pki';
+import type { BlobStore, StoredBlob } from '@sealift/store';
+import { type GrantClaims, GrantVerifier } from '@sealift/tracker-api';
+import type { PeerAddress } from './address-book.ts';
+import type { Announce } from './announcer.ts';
+import { BanList } from './ban-list.ts';
+import { PieceBuffers, UploadBuffers } from './buffer-pools.ts';
+import { Connection, type ConnectionGate, uploadBufferOptions } from './connection.ts';
+import { DenyList } from './deny-list.ts';
+import { type DialledSocket, dial } from './dialer.ts';
+import { Gate } from './gate.ts';
+import { isBoundTo } from './grant-binding.ts';
+import { type Ingest, SwarmIngest } from './ingest.ts';
+import { DEFAULT_LIMITS, type PeerLimits } from './limits.ts';
+import { Listener } from './listener.ts';
+import type { GrantSource, IdentitySource } from './ports.ts';
+import { Swarm, type SwarmEnvironment } from './swarm.ts';
+
+/** Roles that trade pieces; a tracker's certificate is good for the tracker only. */
+const PEER_ROLES = ['node', 'seeder'] as const;
+
+/** What a {@link PeerEngine} needs. */
+export interface PeerEngineOptions {
+  readonly identity: IdentitySource;
+  readonly grants: GrantSource;
+  /** Started by its owner before the engine, and stopped after it. */
+  readonly store: BlobStore;
+  readonly announce: Announce;
+  /** Tells the tracker about a node that sent bytes which fail their signed hash. */
+  readonly report?: (swarmId: SwarmId, nodeId: NodeId) => void;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Where peers reach us, if that is not the address of our announces and the port we listen on. */
+  readonly advertise?: { readonly host?: string; readonly port?: number };
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly limits?: Partial<PeerLimits>;
+  /** @default Math.random */
+  readonly random?: () => number;
+}
+
+/** What the engine does right now, and what it did since it started. */
+export interface EngineStats {
+  readonly swarms: number;
+  readonly connections: number;
+  readonly bytesFromPeers: number;
+  readonly bytesToPeers: number;
+}
+
+/** One blob that the engine is asked to handle. */
+export interface SwarmRequest {
+  readonly blob: { readonly registry: RegistryHost; readonly digest: Digest };
+  readonly swarmId: SwarmId;
+  readonly geometry: PieceGeometry;
+}
+
+interface Credentials {
+  readonly identity: Identity;
+  readonly clusterId: ClusterId;
+  readonly context: SecureContext;
+  readonly grants: GrantVerifier;
+  readonly content: ContentVerifier;
+}
+
+/**
+ * All swarms of one process: one listener, shared limits, one judgement of who may connect. Seeds by itself what the
+ * store holds and a grant allows.
+ */
+export class PeerEngine {
+  readonly #options: PeerEngineOptions;
+  readonly #limits: PeerLimits;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #store: BlobStore;
+  readonly #bans: BanList;
+  readonly #deny = new DenyList();
+  readonly #pieceBuffers: PieceBuffers;
+  readonly #uploadBuffers: UploadBuffers;
+  readonly #announceGate: Gate;
+  readonly #listener: Listener;
+  readonly #swarms = new Map<SwarmId, Swarm>();
+  readonly #joining = new Map<SwarmId, Promise<Swarm>>();
+  readonly #leaving = new Map<SwarmId, Promise<void>>();
+  readonly #connections = new Map<Connection, TLSSocket>();
+  readonly #ended = new AbortController();
+  readonly #dials = new Set<Promise<void>>();
+  readonly #dialled = new Map<Connection, { swarm: Swarm; address: PeerAddress; connected: () => void }>();
+  readonly #unlisten: (() => void)[] = [];
+  readonly #gate: ConnectionGate;
+  #credentials: Credentials | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #state: 'new' | 'running' | 'stopped' = 'new';
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+  #pastBytesFromPeers = 0;
+  #pastBytesToPeers = 0;
+
+  constructor(options: PeerEngineOptions) {
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#store = options.store;
+    this.#bans = new BanList({ clock: options.clock });
+    this.#pieceBuffers = new PieceBuffers({ maxBytes: this.#limits.maxPieceBytes });
+    this.#uploadBuffers = new UploadBuffers(uploadBufferOptions(this.#limits));
+    this.#announceGate = new Gate({ max: this.#limits.maxAnnounces });
+    this.#listener = new Listener({
+      limits: this.#limits,
+      onSocket: (socket, address) => this.#accept(socket, address),
+    });
+    this.#gate = {
+      verify: (grant, expected) => this.#verify(grant, expected),
+      admit: (connection, swarmId) => this.#admit(connection, swarmId),
+      released: (connection, reason) => this.#released(connection, reason),
+    };
+  }
+
+  /** The port on which peers are accepted; 0 unless running. */
+  get port(): number {
+    return this.#listener.port;
+  }
+
+  get stats(): EngineStats {
+    let bytesFromPeers = this.#pastBytesFromPeers;
+    let bytesToPeers = this.#pastBytesToPeers;
+    for (const { stats } of this.#swarms.values()) {
+      bytesFromPeers += stats.bytesFromPeers;
+      bytesToPeers += stats.bytesToPeers;
+    }
+    return { swarms: this.#swarms.size, connections: this.#connections.size, bytesFromPeers, bytesToPeers };
+  }
+
+  /** Listens, and seeds what the store holds and a grant allows. Throws the listener's error. Safe to call twice. */
+  start(): Promise<void> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  /** Leaves all swarms, in bounded time, and closes everything. Safe to call twice. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  /**
+   * Joins the swarm of a blob and fetches what is missing; the same swarm however often it is called. `batches` are
+   * signed piece hashes that are known already. Throws `STORE_FULL` and other errors of the store, `HASH_BATCH_INVALID`.
+   */
+  async download(o: SwarmRequest & { readonly batches: readonly Uint8Array[] }): Promise<Swarm> {
+    const swarm = await this.#join(o);
+    for (const batch of o.batches) swarm.takeHashes(batch);
+    swarm.download();
+    return swarm;
+  }
+
+  /** Opens a swarm that this process feeds itself. Throws errors of the store. */
+  async ingest(o: SwarmRequest & { readonly signer: ContentSigner }): Promise<Ingest> {
+    const swarm = await this.#join(o);
+    swarm.beginIngest();
+    return new SwarmIngest({ swarm, signer: o.signer, clock: this.#clock, drop: () => this.#drop(swarm) });
+  }
+
+  /** The swarm, if it is joined. */
+  swarm(swarmId: SwarmId): Swarm | undefined {
+    return this.#swarms.get(swarmId);
+  }
+
+  /** Leaves a swarm; the store keeps the blob. */
+  async leave(swarmId: SwarmId): Promise<void> {
+    const swarm = this.#swarms.get(swarmId);
+    if (swarm !== undefined) await this.#leave(swarm);
+  }
+
+  async #start(): Promise<void> {
+    const { identity, grants, listen } = this.#options;
+    this.#readCredentials();
+    await this.#listener.start({ ...listen, tls: identity.current().tls });
+    if (this.#stopping !== undefined) return;
+    this.#state = 'running';
+    this.#unlisten.push(
+      identity.onChange(() => this.#identityChanged()),
+      grants.onChange((swarmId) => this.#grantChanged(swarmId)),
+      this.#store.onEvicted((blob) => this.#evicted(blob)),
+      this.#store.onRecovered((blob) => this.#seed(blob)),
+    );
+    this.#timer = setInterval(() => this.#tick(), this.#limits.tickMs);
+    for (const blob of this.#store.list()) this.#seed(blob);
+    this.#log.info('peer_listening', { port: this.port });
+  }
+
+  async #stop(): Promise<void> {
+    await this.#starting?.catch(() => {});
+    this.#state = 'stopped';
+    clearInterval(this.#timer);
+    for (const unlisten of this.#unlisten) unlisten();
+    this.#ended.abort(new AppError('PEER_PROTOCOL', { reason: 'the engine stops' }));
+    await Promise.allSettled(this.#joining.values());
+    await Promise.all([...this.#swarms.values()].map((swarm) => this.#leave(swarm)));
+    await Promise.all(this.#leaving.values());
+    for (const connection of [...this.#connections.keys()]) connection.close(this.#ended.signal.reason);
+    await Promise.all([this.#listener.stop(), ...this.#dials]);
+  }
+
+  #readCredentials(): Credentials {
+    const { identity, tls, cluster } = this.#options.identity.current();
+    const clusterId = parseClusterId(cluster.clusterId);
+    this.#credentials = {
+      identity,
+      clusterId,
+      context: peerClientContext(tls),
+      grants: new GrantVerifier({ clusterId, keys: cluster.grantKeys, clock: this.#clock }),
+      content: createContentVerifier(cluster.contentKeys),
+    };
+    return this.#credentials;
+  }
+
+  get #present(): Credentials {
+    return this.#credentials ?? this.#readCredentials();
+  }
+
+  #identityChanged(): void {
+    this.#readCredentials();
+    this.#listener.renew(this.#options.identity.current().tls);
+  }
+
+  #grantChanged(swarmId: SwarmId): void {
+    const swarm = this.#swarms.get(swarmId);
+    if (swarm !== undefined) swarm.grantChanged(isBoundTo);
+    else {
+      const blob = this.#store.get(swarmId);
+      if (blob !== undefined) this.#seed(blob);
+    }
+  }
+
+  /** Joins the swarm of a blob that the store holds, to upload only, if a grant allows it. */
+  #seed(blob: StoredBlob): void {
+    const { swarmId, registry, digest, geometry } = blob;
+    const hasGrant = this.#options.grants.grantFor(swarmId) !== undefined;
+    if (!hasGrant || this.#state !== 'running' || blob.bitfield.count === 0 || this.#swarms.has(swarmId)) return;
+    this.#join({ blob: { registry, digest }, swarmId, geometry }).catch((error: unknown) => {
+      this.#log.warn('swarm_left', { swarmId, error });
+    });
+  }
+
+  #join(o: SwarmRequest): Promise<Swarm> {
+    const present = this.#swarms.get(o.swarmId);
+    if (present !== undefined && !this.#leaving.has(o.swarmId)) return Promise.resolve(present);
+    const running = this.#joining.get(o.swarmId);
+    if (running !== undefined) return running;
+    const joining = this.#joinOnce(o).finally(() => this.#joining.delete(o.swarmId));
+    this.#joining.set(o.swarmId, joining);
+    return joining;
+  }
+
+  async #joinOnce({ blob, swarmId, geometry }: SwarmRequest): Promise<Swarm> {
+    await this.#leaving.get(swarmId);
+    this.#demandRunning();
+    const stored = await this.#store.create({ blob, swarmId, geometry });
+    this.#demandRunning();
+    const swarm = new Swarm({ blob: stored, environment: this.#environment() });
+    this.#swarms.set(swarmId, swarm);
+    swarm.start();
+    return swarm;
+  }
+
+  #demandRunning(): void {
+    if (this.#state !== 'running') throw new AppError('STORE_CLOSED', { reason: 'the peer engine does not run' });
+  }
+
+  #environment(): SwarmEnvironment {
+    const { announce, grants, random = Math.random, advertise } = this.#options;
+    return {
+      announce,
+      announceGate: this.#announceGate,
+      buffers: this.#pieceBuffers,
+      limits: this.#limits,
+      clock: this.#clock,
+      random,
+      log: this.#log,
+      verifier: () => this.#present.content,
+      grant: (swarmId) => grants.grantFor(swarmId),
+      self: () => ({
+        nodeId: this.#present.identity.id,
+        port: advertise?.port ?? this.port,
+        ip: advertise?.host,
+        denyVersion: this.#deny.version,
+      }),
+      slots: (swarm) => this.#slotsOf(swarm),
+      dial: (swarm, address) => this.#dial(swarm, address),
+      denied: (list) => this.#denied(list),
+      caught: (swarm, nodeId) => this.#caught(swarm, nodeId),
+      withdrawn: (swarm) => {
+        this.#drop(swarm).catch((error: unknown) =>
+          this.#log.warn('store_blob_dropped', { swarmId: swarm.swarmId, error }),
+        );
+      },
+    };
+  }
+
+  #slotsOf(swarm: Swarm): number {
+    const { uploadSlots, uploadSlotsPerSwarm } = this.#limits;
+    let others = 0;
+    for (const other of this.#swarms.values()) if (other !== swarm) others += other.servedPeers;
+    return Math.max(1, Math.min(uploadSlotsPerSwarm, uploadSlots - others));
+  }
+
+  #tick(): void {
+    for (const swarm of [...this.#swarms.values()]) swarm.tick();
+  }
+
+  #leave(swarm: Swarm, reason?: AppError): Promise<void> {
+    const { swarmId } = swarm;
+    const running = this.#leaving.get(swarmId);
+    if (running !== undefined) return running;
+    const leaving = swarm.stop(reason).finally(() => {
+      this.#pastBytesFromPeers += swarm.stats.bytesFromPeers;
+      this.#pastBytesToPeers += swarm.stats.bytesToPeers;
+      this.#swarms.delete(swarmId);
+      this.#leaving.delete(swarmId);
+    });
+    this.#leaving.set(swarmId, leaving);
+    return leaving;
+  }
+
+  /** The blob is false: nobody gets it any more, from us or from the store. */
+  async #drop(swarm: Swarm): Promise<void> {
+    this.#log.warn('blob_withdrawn', { swarmId: swarm.swarmId, digest: swarm.blob.digest });
+    await this.#leave(swarm, new AppError('SWARM_WITHDRAWN', { digest: swarm.blob.digest }));
+    if (this.#store.get(swarm.swarmId) === swarm.blob) await this.#store.delete(swarm.swarmId);
+  }
+
+  #evicted({ swarmId }: StoredBlob): void {
+    const swarm = this.#swarms.get(swarmId);
+    if (swarm === undefined) return;
+    this.#leave(swarm).catch((error: unknown) => this.#log.warn('swarm_left', { swarmId, error }));
+  }
+
+  #denied(list: { version: number; nodeIds: readonly NodeId[] }): void {
+    if (!this.#deny.replace(list)) return;
+    for (const connection of [...this.#connections.keys()]) {
+      if (this.#deny.isDenied(connection.remote.id)) connection.close(new AppError('NODE_DENIED'));
+    }
+  }
+
+  #caught(swarm: Swarm, nodeId: NodeId): void {
+    this.#bans.ban(nodeId, this.#limits.banMs);
+    this.#log.warn('peer_banned', { swarmId: swarm.swarmId, nodeId, banMs: this.#limits.banMs });
+    const reason = new AppError('PIECE_REJECTED', { reason: 'the node sent a false block' });
+    for (const connection of [...this.#connections.keys()])
+      if (connection.remote.id === nodeId) connection.close(reason);
+    this.#options.report?.(swarm.swarmId, nodeId);
+  }
+
+  #isRefused(nodeId: NodeId): boolean {
+    return this.#deny.isDenied(nodeId) || this.#bans.isBanned(nodeId) || nodeId === this.#present.identity.id;
+  }
+
+  async #verify(grant: string, { swarmId, remote }: { swarmId: SwarmId; remote: Identity }): Promise<GrantClaims> {
+    return await this.#present.grants.verify(grant, { swarmId, nodeId: remote.id, x5tS256: remote.x5tS256 });
+  }
+
+  #admit(connection: Connection, swarmId: SwarmId): Swarm | undefined {
+    const swarm = this.#leaving.has(swarmId) ? undefined : this.#swarms.get(swarmId);
+    if (swarm === undefined || this.#isRefused(connection.remote.id) || !swarm.admit(connection)) return undefined;
+    const socket = this.#connections.get(connection);
+    if (socket !== undefined) this.#listener.settled(socket);
+    this.#dialled.get(connection)?.connected();
+    return swarm;
+  }
+
+  #released(connection: Connection, reason: unknown): void {
+    this.#connections.delete(connection);
+    if (isAppError(reason))
+      this.#log.debug('peer_refused', { nodeId: connection.remote.id, address: connection.address, error: reason });
+    const dialled = this.#dialled.get(connection);
+    if (dialled === undefined) return;
+    this.#dialled.delete(connection);
+    dialled.connected();
+    dialled.swarm.dialEnded(dialled.address, connection, {
+      isUseless: connection.remote.id === this.#present.identity.id,
+    });
+  }
+
+  #accept(socket: TLSSocket, address: string): void {
+    try {
+      if (this.#state !== 'running' || this.#connections.size >= this.#limits.maxConnections) {
+        throw new AppError('PEER_PROTOCOL', { reason: 'no place for another connection' });
+      }
+      const remote = this.#identify(socket);
+      const connection = this.#connect({ socket, remote, address });
+      socket.on('data', (chunk: Buffer) => connection.receive(chunk, 0, chunk.length));
+    } catch (error) {
+      this.#log.debug('peer_refused', { address, error });
+      socket.destroy();
+    }
+  }
+
+  /** Who is at the other end; throws `CERTIFICATE_REJECTED` or `NODE_DENIED`. */
+  #identify(socket: TLSSocket): Identity {
+    const expected = { clusterId: this.#present.clusterId, roles: PEER_ROLES, clock: this.#clock };
+    const remote = identityOfSocket(socket, expected);
+    if (this.#isRefused(remote.id)) throw new AppError('NODE_DENIED', { nodeId: remote.id });
+    return remote;
+  }
+
+  #connect({
+    socket,
+    remote,
+    address,
+    swarm,
+  }: {
+    socket: TLSSocket;
+    remote: Identity;
+    address: string;
+    swarm?: Swarm;
+  }) {
+    const certificate = socket.getX509Certificate();
+    // What this very connection shows, which may be the one before the last renewal.
+    const local = certificate === undefined ? this.#present.identity : identityOfCertificate(certificate);
+    const connection = new Connection({
+      socket,
+      remote,
+      local,
+      address,
+      ...(swarm === undefined
+        ? {}
+        : { dial: { swarmId: swarm.swarmId, grant: swarm.grant, geometry: swarm.geometry } }),
+      gate: this.#gate,
+      buffers: this.#uploadBuffers,
+      limits: this.#limits,
+      clock: this.#clock,
+    });
+    this.#connections.set(connection, socket);
+    return connection;
+  }
+
+  #dial(swarm: Swarm, address: PeerAddress): boolean {
+    const grant = this.#options.grants.grantFor(swarm.swarmId);
+    const hasPlace = this.#dials.size < this.#limits.maxDials;
+    const isFull = this.#connections.size + this.#dials.size >= this.#limits.maxConnections;
+    if (grant === undefined || !hasPlace || isFull || !isBoundTo(grant, this.#present.identity.x5tS256)) return false;
+    const running = this.#dialOnce(swarm, address).finally(() => this.#dials.delete(running));
+    this.#dials.add(running);
+    return true;
+  }
+
+  /** Ends when the connection is open or gone: dials under way are bounded, connections are counted apart. */
+  async #dialOnce(swarm: Swarm, address: PeerAddress): Promise<void> {
+    const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(this.#limits.handshakeTimeoutMs)]);
+    let dialled: DialledSocket | undefined;
+    try {
+      dialled = await dial({ ...address, context: this.#present.context }, { signal });
+      const { socket, setReceiver } = dialled;
+      const remote = this.#identify(socket);
+      if (address.peerId !== undefined && peerIdOf(remote.id).toString('hex') !== address.peerId) {
+        throw new AppError('CERTIFICATE_REJECTED', { reason: 'another node than the tracker said' });
+      }
+      const connection = this.#connect({ socket, remote, address: address.host, swarm });
+      setReceiver((buffer, length) => connection.receive(buffer, 0, length));
+      swarm.dialConnected(connection, address);
+      await new Promise<void>((connected) => this.#dialled.set(connection, { swarm, address, connected }));
+    } catch (error) {
+      dialled?.socket.destroy();
+      this.#log.debug('peer_refused', { swarmId: swarm.swarmId, address: address.host, error });
+      const isSelf = isAppError(error, 'NODE_DENIED') && error.details['nodeId'] === this.#present.identity.id;
+      swarm.dialEnded(address, undefined, { isUseless: isSelf });
+    }
+  }
+}

@@ -1,0 +1,163 @@
+import { hash } from 'node:crypto';
+import { type ContentSigner, type HashBatch, MAX_BATCH_HASHES, signHashBatch } from '@sealift/bittorrent';
+import { AppError, type Clock, pieceSize } from '@sealift/core';
+import type { Swarm } from './swarm.ts';
+
+/** Shortest time between two progress messages, in ms (docs/protocol.md, `sl_progress`). */
+const PROGRESS_INTERVAL_MS = 1_000;
+
+/** The seeder's side of a swarm: pieces go in as they are read from the registry, and are offered at once. */
+export interface Ingest {
+  /**
+   * Hashes, stores and offers one piece. Takes the buffer, one piece length long, and gives it back. Throws
+   * `PIECE_REJECTED` if the piece differs from what was signed before, `STORE_FULL` and `STORE_FAULT` of the store.
+   */
+  addPiece(index: number, data: ArrayBuffer): Promise<ArrayBuffer>;
+  /** Bytes received from the registry so far; peers are told once a second. */
+  progress(bytesRead: number): void;
+  /** The whole blob matches its digest: signs the final list. Throws `PIECE_MISSING` if pieces are missing. */
+  complete(): Promise<void>;
+  /** The blob does not match its digest: tells everybody, and drops it. */
+  withdraw(): Promise<void>;
+  /** Nothing more will come; what is there goes on being offered. */
+  abandon(): Promise<void>;
+}
+
+/** {@link Ingest} over a swarm of the engine. */
+export class SwarmIngest implements Ingest {
+  readonly #swarm: Swarm;
+  readonly #signer: ContentSigner;
+  readonly #clock: Clock;
+  readonly #drop: () => Promise<void>;
+  readonly #unsigned = new Map<number, Buffer>();
+  #signing: Promise<void> | undefined;
+  /** Why signing failed; the next call throws it. */
+  #failure: unknown;
+  #lastProgressAt = Number.NEGATIVE_INFINITY;
+  #isEnded = false;
+
+  constructor({
+    swarm,
+    signer,
+    clock,
+    drop,
+  }: {
+    swarm: Swarm;
+    signer: ContentSigner;
+    clock: Clock;
+    /** Takes swarm and blob out of engine and store. */
+    drop: () => Promise<void>;
+  }) {
+    this.#swarm = swarm;
+    this.#signer = signer;
+    this.#clock = clock;
+    this.#drop = drop;
+  }
+
+  async addPiece(index: number, data: ArrayBuffer): Promise<ArrayBuffer> {
+    this.#demandOpen();
+    const { blob, hashes } = this.#swarm;
+    const sha256 = hash('sha256', new Uint8Array(data, 0, pieceSize(blob.geometry, index)), 'buffer');
+    const known = hashes.list.hashOf(index) ?? this.#unsigned.get(index);
+    if (known !== undefined && !sha256.equals(known)) {
+      throw new AppError('PIECE_REJECTED', { reason: 'the registry sent something else before', index });
+    }
+    const isNew = !blob.bitfield.has(index);
+    const buffer = isNew ? (await blob.writePiece(index, data, sha256)).buffer : data;
+    if (known === undefined) {
+      this.#unsigned.set(index, sha256);
+      this.#signing ??= this.#signAll()
+        .catch((error: unknown) => {
+          this.#failure = error;
+        })
+        .finally(() => {
+          this.#signing = undefined;
+        });
+    } else if (isNew) {
+      this.#swarm.ingested(index);
+    }
+    return buffer;
+  }
+
+  progress(bytesRead: number): void {
+    const now = this.#clock.now();
+    if (this.#isEnded || now - this.#lastProgressAt < PROGRESS_INTERVAL_MS) return;
+    this.#lastProgressAt = now;
+    this.#swarm.tellProgress(bytesRead);
+  }
+
+  async complete(): Promise<void> {
+    await this.#signing;
+    this.#demandOpen();
+    const { blob } = this.#swarm;
+    const { pieceCount } = blob.geometry;
+    if (!blob.bitfield.isFull) throw new AppError('PIECE_MISSING', { missing: pieceCount - blob.bitfield.count });
+    this.#isEnded = true;
+    const all: Buffer[] = [];
+    for (let index = 0; index < pieceCount; index += 1) all.push(await this.#hashOf(index));
+    for (let first = 0; first < pieceCount; first += MAX_BATCH_HASHES) {
+      this.#publish({
+        firstIndex: first,
+        hashes: Buffer.concat(all.slice(first, first + MAX_BATCH_HASHES)),
+        isComplete: true,
+      });
+    }
+    this.#swarm.endIngest();
+    await this.#swarm.complete();
+  }
+
+  async withdraw(): Promise<void> {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    await this.#signing;
+    this.#swarm.endIngest();
+    this.#publish({ firstIndex: 0, hashes: Buffer.alloc(0), isWithdrawn: true });
+    await this.#drop();
+  }
+
+  async abandon(): Promise<void> {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    await this.#signing;
+    this.#swarm.endIngest();
+  }
+
+  /** Signs what has gathered while the batch before was being stored, so that a fast registry makes longer batches. */
+  async #signAll(): Promise<void> {
+    while (this.#unsigned.size > 0) {
+      const indexes = [...this.#unsigned.keys()].sort((a, b) => a - b);
+      const [first = 0] = indexes;
+      const run = indexes.slice(0, MAX_BATCH_HASHES).filter((index, at) => index === first + at);
+      const hashes = Buffer.concat(run.map((index) => this.#unsigned.get(index) as Buffer));
+      for (const index of run) this.#unsigned.delete(index);
+      this.#publish({ firstIndex: first, hashes });
+      // The hash goes out before the have: nobody asks for a piece that cannot be checked.
+      for (const index of run) this.#swarm.ingested(index);
+      await this.#swarm.hashes.settled();
+    }
+  }
+
+  async #hashOf(index: number): Promise<Buffer> {
+    const { blob, hashes } = this.#swarm;
+    const known = hashes.list.hashOf(index);
+    if (known !== undefined) return Buffer.from(known);
+    // Stored by an earlier process that died before the signature was.
+    const piece = new Uint8Array(pieceSize(blob.geometry, index));
+    await blob.read(index * blob.geometry.pieceLength, piece);
+    return hash('sha256', piece, 'buffer');
+  }
+
+  #publish(
+    part: Pick<HashBatch, 'firstIndex' | 'hashes'> & Partial<Pick<HashBatch, 'isComplete' | 'isWithdrawn'>>,
+  ): void {
+    const { swarmId, digest, geometry } = this.#swarm.blob;
+    const { size, pieceLength } = geometry;
+    const batch = { swarmId, digest, size, pieceLength, isComplete: false, isWithdrawn: false, ...part };
+    this.#swarm.takeHashes(signHashBatch(batch, this.#signer));
+  }
+
+  #demandOpen(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#isEnded) throw new AppError('STORE_CLOSED', { reason: 'the ingest has ended' });
+  }
+}

@@ -1,0 +1,128 @@
+import { once } from 'node:events';
+import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { peerServerOptions, type TlsMaterial } from '@sealift/pki';
+import type { PeerLimits } from './limits.ts';
+
+interface Caller {
+  readonly address: string;
+  isPending: boolean;
+}
+
+/**
+ * Accepts TLS connections of peers, so many in all and so many of one address, and so many that have not proven a right
+ * yet. What is above is cut before TLS spends anything on it.
+ */
+export class Listener {
+  readonly #limits: PeerLimits;
+  readonly #onSocket: (socket: TLSSocket, address: string) => void;
+  readonly #callers = new Map<string, Caller>();
+  #server: Server | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor({
+    limits,
+    onSocket,
+  }: {
+    limits: PeerLimits;
+    /** Called with each socket whose certificate has verified; it may still belong to anybody in the cluster. */
+    onSocket: (socket: TLSSocket, address: string) => void;
+  }) {
+    this.#limits = limits;
+    this.#onSocket = onSocket;
+  }
+
+  /** Port that it listens on; 0 while it does not. */
+  get port(): number {
+    return (this.#server?.address() as AddressInfo | null | undefined)?.port ?? 0;
+  }
+
+  async start({ host, port, tls }: { host: string; port: number; tls: TlsMaterial }): Promise<void> {
+    if (this.#server !== undefined) return;
+    const options = { ...peerServerOptions(tls), handshakeTimeout: this.#limits.handshakeTimeoutMs };
+    const server = createServer(options);
+    this.#server = server;
+    server.maxConnections = this.#limits.maxConnections;
+    server.on('connection', (socket) => this.#onCaller(socket));
+    // The reason stays between TLS and the caller; a stranger must not be able to fill our log.
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    server.on('secureConnection', (socket) => this.#onSecure(socket));
+    server.listen(port, host);
+    try {
+      await once(server, 'listening');
+    } catch (error) {
+      this.#server = undefined;
+      throw error;
+    }
+    // Failing to accept, for want of file descriptors say, is for the callers to notice.
+    server.on('error', () => {});
+  }
+
+  /** Shows another certificate from the next connection on. */
+  renew(tls: TlsMaterial): void {
+    this.#server?.setSecureContext(peerServerOptions(tls));
+  }
+
+  /** The caller has proven a right: it no longer counts as pending. */
+  settled(socket: Socket): void {
+    const caller = this.#callers.get(keyOf(socket));
+    if (caller !== undefined) caller.isPending = false;
+  }
+
+  /** Stops listening. Sockets that were handed over are their owners'. */
+  stop(): Promise<void> {
+    const server = this.#server;
+    if (server === undefined) return Promise.resolve();
+    this.#stopping ??= new Promise((resolve) => {
+      server.close(() => resolve());
+      for (const socket of this.#sockets) socket.destroy();
+    });
+    return this.#stopping;
+  }
+
+  readonly #sockets = new Set<Socket>();
+
+  #onCaller(socket: Socket): void {
+    socket.on('error', () => {});
+    const address = socket.remoteAddress ?? '';
+    if (!this.#hasPlaceFor(address)) {
+      socket.destroy();
+      return;
+    }
+    const key = keyOf(socket);
+    this.#callers.set(key, { address, isPending: true });
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#callers.delete(key);
+      this.#sockets.delete(socket);
+    });
+  }
+
+  #hasPlaceFor(address: string): boolean {
+    let pending = 0;
+    let pendingOfAddress = 0;
+    let ofAddress = 0;
+    for (const caller of this.#callers.values()) {
+      if (caller.isPending) pending += 1;
+      if (caller.address !== address) continue;
+      ofAddress += 1;
+      if (caller.isPending) pendingOfAddress += 1;
+    }
+    const { maxPendingHandshakes, maxPendingHandshakesPerAddress, maxConnectionsPerAddress } = this.#limits;
+    return (
+      pending < maxPendingHandshakes &&
+      pendingOfAddress < maxPendingHandshakesPerAddress &&
+      ofAddress < maxConnectionsPerAddress
+    );
+  }
+
+  #onSecure(socket: TLSSocket): void {
+    socket.on('error', () => {});
+    if (this.#stopping !== undefined || socket.remoteAddress === undefined) socket.destroy();
+    else this.#onSocket(socket, socket.remoteAddress);
+  }
+}
+
+function keyOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}

@@ -1,0 +1,260 @@
+import type { BlockRange } from '@sealift/bittorrent';
+import { AppError, BLOCK_LENGTH, type Clock, type Logger, type NodeId } from '@sealift/core';
+import type { StoredBlob } from '@sealift/store';
+import type { PieceBuffers } from './buffer-pools.ts';
+import type { Connection } from './connection.ts';
+import type { HashKeeper } from './hash-keeper.ts';
+import type { PeerLimits } from './limits.ts';
+import { Picker } from './picker.ts';
+import type { PieceAssembly } from './piece-assembly.ts';
+import { RequestScheduler } from './request-scheduler.ts';
+import { Suspects } from './suspects.ts';
+
+/** Pause after the disk refused a piece, in ms: fetching goes on only if the disk may have recovered. */
+const DISK_PAUSE_MS = 10_000;
+
+/** What a fetcher tells its swarm. */
+export interface FetcherSink {
+  /** The piece is verified and stored. */
+  verified(index: number): void;
+  /** A node sent bytes that fail the signed hash. */
+  caught(nodeId: NodeId): void;
+  /** The disk refused a piece. */
+  failed(error: unknown): void;
+}
+
+/**
+ * The downloading half of a swarm: asks peers for blocks, puts them together, has each piece verified by the store before
+ * anybody hears of it, and finds out who sent a wrong one.
+ */
+export class PieceFetcher {
+  readonly picker: Picker;
+  readonly #blob: StoredBlob;
+  readonly #hashes: HashKeeper;
+  readonly #buffers: PieceBuffers;
+  readonly #limits: PeerLimits;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #sink: FetcherSink;
+  readonly #scheduler: RequestScheduler<Connection>;
+  readonly #suspects: Suspects;
+  readonly #connections: ReadonlySet<Connection>;
+  readonly #maxPieces: number;
+  readonly #verifying = new Set<Promise<void>>();
+  readonly #retry = (): void => this.fillAll();
+  /** Whether anybody wants the blob here. */
+  isActive = false;
+  #pausedUntil = 0;
+
+  constructor(options: {
+    blob: StoredBlob;
+    hashes: HashKeeper;
+    buffers: PieceBuffers;
+    connections: ReadonlySet<Connection>;
+    limits: PeerLimits;
+    clock: Clock;
+    random: () => number;
+    log: Logger;
+    sink: FetcherSink;
+  }) {
+    const { blob, limits, clock, random } = options;
+    this.#blob = blob;
+    this.#hashes = options.hashes;
+    this.#buffers = options.buffers;
+    this.#connections = options.connections;
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#log = options.log;
+    this.#sink = options.sink;
+    this.#suspects = new Suspects({ geometry: blob.geometry });
+    this.#maxPieces = Math.max(2, Math.floor(limits.maxPieceBytesPerSwarm / blob.geometry.pieceLength));
+    this.picker = new Picker({ pieceCount: blob.geometry.pieceCount, random });
+    this.#scheduler = new RequestScheduler({
+      geometry: blob.geometry,
+      picker: this.picker,
+      clock,
+      limits,
+      takeBuffer: () => this.#takeBuffer(),
+      mustBeExclusive: (index) => this.#suspects.has(index),
+    });
+    this.hashesKnown(0, blob.geometry.pieceCount);
+  }
+
+  /** Pieces `[first, first + count)` may be fetched where their hash is known and they are not here. */
+  hashesKnown(first: number, count: number): void {
+    for (let index = first; index < first + count; index += 1) {
+      const isStarted = this.#scheduler.assembly(index) !== undefined;
+      if (!isStarted && !this.#blob.bitfield.has(index) && this.#hashes.list.hashOf(index) !== undefined) {
+        this.picker.want(index);
+      }
+    }
+  }
+
+  /** The piece came by another way. */
+  obtained(index: number): void {
+    this.picker.unwant(index);
+  }
+
+  /** Asks the peer for as much as its window has room for. */
+  fill(connection: Connection): void {
+    const { handle, outstanding, session } = connection;
+    const now = this.#clock.now();
+    if (!this.isActive || handle === undefined || session.isChoked || !connection.isOpen) return;
+    if (now < this.#pausedUntil || connection.wantedCount === 0) return;
+    // A snubbed peer proves itself with one block at a time.
+    const window =
+      connection.snubs > 0 ? BLOCK_LENGTH : Math.min(connection.window.bytes, session.requestLimit * BLOCK_LENGTH);
+    const room = window - outstanding.bytes;
+    // In lumps: one write for many requests, and whole runs of blocks for the other side to join.
+    if (room <= 0 || (outstanding.count > 0 && room < window / 4)) return;
+    const wasIdle = outstanding.count === 0;
+    const isLastStretch = this.#hashes.list.knownCount === this.#blob.geometry.pieceCount;
+    const blocks = this.#scheduler.choose(connection, handle, room, { isLastStretch });
+    if (wasIdle) connection.lastBlockAt = now;
+    connection.request(blocks);
+  }
+
+  fillAll(): void {
+    for (const connection of this.#connections) this.fill(connection);
+  }
+
+  /** Where a block goes that the session has let through. */
+  blockStarts(connection: Connection, { index, begin, length }: BlockRange): Uint8Array | undefined {
+    return this.#scheduler.assembly(index)?.begin(begin, length, connection);
+  }
+
+  blockEnded(connection: Connection, block: BlockRange, isStored: boolean): void {
+    const { index, begin, length } = block;
+    const now = this.#clock.now();
+    const requestedAt = connection.outstanding.settle(index, begin);
+    connection.lastBlockAt = now;
+    connection.snubs = 0;
+    connection.givenSinceRound += length;
+    if (requestedAt !== undefined) connection.window.received(length, requestedAt);
+    if (connection.outstanding.count === 0) connection.window.idle();
+    const assembly = this.#scheduler.assembly(index);
+    if (assembly !== undefined) {
+      if (requestedAt !== undefined) assembly.unask(begin);
+      if (isStored) this.#blockIsHere(connection, assembly, block, now);
+    }
+    this.fill(connection);
+  }
+
+  /** The peer will not send a block that we asked for. */
+  rejected(connection: Connection, block: BlockRange): void {
+    this.#scheduler.release(connection, [block], { isGone: false });
+    // It serves us and yet has not got the piece: it gave it up since it showed it.
+    if (!connection.session.isChoked && connection.handle !== undefined)
+      this.picker.lost(connection.handle, block.index);
+  }
+
+  /** The connection has ended. */
+  lose(connection: Connection): void {
+    const { arriving, handle, outstanding } = connection;
+    if (arriving !== undefined) this.#scheduler.assembly(arriving.index)?.abort(arriving.begin);
+    this.#scheduler.release(connection, outstanding.blocks(), { isGone: true });
+    if (handle !== undefined) this.picker.removePeer(handle);
+    this.fillAll();
+  }
+
+  /** Looks for peers that owe us too long, and for pieces that hold memory to no end. */
+  tick(): void {
+    const now = this.#clock.now();
+    for (const connection of [...this.#connections]) {
+      const isLate = connection.outstanding.count > 0 && now - connection.lastBlockAt >= this.#limits.requestTimeoutMs;
+      if (isLate) this.#snub(connection, now);
+    }
+    if (this.#buffers.isShort || !this.isActive) {
+      for (const { buffer } of this.#scheduler.dropIdle()) this.#buffers.give(buffer);
+    }
+    this.fillAll();
+  }
+
+  /** Gives all memory back. Call it when all connections are closed. */
+  async stop(): Promise<void> {
+    this.isActive = false;
+    for (const { buffer } of this.#scheduler.dropAll()) this.#buffers.give(buffer);
+    await Promise.all(this.#verifying);
+  }
+
+  #blockIsHere(connection: Connection, assembly: PieceAssembly<Connection>, block: BlockRange, now: number): void {
+    assembly.end(block.begin, connection, now);
+    if (assembly.askersOf(block.begin) > 0) this.#cancelOthers(assembly, block);
+    if (!assembly.isWhole) return;
+    this.#scheduler.finish(assembly.index);
+    const verification = this.#verify(assembly).finally(() => this.#verifying.delete(verification));
+    this.#verifying.add(verification);
+  }
+
+  #cancelOthers(assembly: PieceAssembly<Connection>, block: BlockRange): void {
+    for (const other of this.#connections) {
+      if (!other.outstanding.giveUp(block.index, block.begin)) continue;
+      assembly.unask(block.begin);
+      other.send({ type: 'cancel', index: block.index, begin: block.begin, length: block.length });
+      this.fill(other);
+    }
+  }
+
+  async #verify({ index, buffer, senders }: PieceAssembly<Connection>): Promise<void> {
+    const nodes = senders.map((sender) => sender?.remote.id);
+    const { byteLength } = buffer;
+    const expected = this.#hashes.list.hashOf(index);
+    try {
+      if (expected === undefined) throw new AppError('PIECE_REJECTED', { reason: 'its hash is not known' });
+      const written = await this.#blob.writePiece(index, buffer, expected);
+      const culprits = this.#judge(index, written, nodes);
+      this.#buffers.give(written.buffer);
+      if (written.verified) this.#sink.verified(index);
+      else this.picker.want(index);
+      for (const culprit of culprits) this.#sink.caught(culprit);
+    } catch (error) {
+      // The store keeps the buffer of a write that failed.
+      this.#buffers.forfeit(byteLength);
+      this.#pausedUntil = this.#clock.now() + DISK_PAUSE_MS;
+      if (!this.#blob.bitfield.has(index)) this.picker.want(index);
+      this.#log.warn('store_write_failed', { swarmId: this.#blob.swarmId, pieceIndex: index, error });
+      this.#sink.failed(error);
+    }
+    this.fillAll();
+  }
+
+  #judge(
+    index: number,
+    { verified, buffer }: { verified: boolean; buffer: ArrayBuffer },
+    nodes: readonly (NodeId | undefined)[],
+  ): readonly NodeId[] {
+    if (verified) return this.#suspects.verified(index, buffer);
+    const culprit = this.#suspects.failed(index, buffer, nodes);
+    const senders = [...new Set(nodes)].join(' ');
+    this.#log.warn('piece_rejected', { swarmId: this.#blob.swarmId, pieceIndex: index, senders });
+    return culprit === undefined ? [] : [culprit];
+  }
+
+  #snub(connection: Connection, now: number): void {
+    if (connection.arriving !== undefined) {
+      // Its block has a place that nobody else may fill as long as the connection lives.
+      connection.close(new AppError('PEER_PROTOCOL', { reason: 'stopped in the middle of a block' }));
+      return;
+    }
+    connection.snubs += 1;
+    connection.lastBlockAt = now;
+    if (connection.snubs >= this.#limits.maxSnubs) {
+      connection.close(new AppError('PEER_PROTOCOL', { reason: 'shows pieces and does not send them' }));
+      return;
+    }
+    const blocks = [...connection.outstanding.blocks()];
+    for (const block of blocks) {
+      connection.outstanding.giveUp(block.index, block.begin);
+      connection.send({ type: 'cancel', ...block });
+    }
+    this.#scheduler.release(connection, blocks, { isGone: true });
+  }
+
+  #takeBuffer(): ArrayBuffer | undefined {
+    const inUse = this.#scheduler.startedCount + this.#verifying.size;
+    if (inUse >= this.#maxPieces) return undefined;
+    const buffer = this.#buffers.take(this.#blob.geometry.pieceLength, { isOwed: inUse < 2 });
+    if (buffer === undefined) this.#buffers.wait(this.#retry);
+    return buffer;
+  }
+}

@@ -1,0 +1,360 @@
+import {
+  type BlockRange,
+  decodeExtendedHandshake,
+  decodeProgress,
+  EXTENSION,
+  EXTENSION_NAME,
+  type ExtendedHandshake,
+  type Handshake,
+  type Message,
+  peerIdOf,
+} from '@sealift/bittorrent';
+import {
+  AppError,
+  Bitfield,
+  BLOCK_LENGTH,
+  type Clock,
+  type PieceGeometry,
+  pieceSize,
+  type SwarmId,
+} from '@sealift/core';
+import type { Identity } from '@sealift/pki';
+import type { GrantClaims } from '@sealift/tracker-api';
+import { OutstandingRequests } from './outstanding-requests.ts';
+
+/** `grant`: the greeting is in, its grant is being verified. `open`: both sides may speak. */
+export type SessionPhase = 'greeting' | 'grant' | 'open' | 'closed';
+
+/** What a message of an open session means to its owner. Facts of the session itself are already updated. */
+export type SessionEvent =
+  | { readonly type: 'pieces' }
+  | { readonly type: 'have'; readonly index: number }
+  | { readonly type: 'interest' }
+  | { readonly type: 'choked' }
+  | { readonly type: 'unchoked' }
+  /** The peer wants a block: serve it. */
+  | ({ readonly type: 'request' } & BlockRange)
+  /** The peer wants a block while it is choked: answer with a reject (BEP 6). */
+  | ({ readonly type: 'refuse' } & BlockRange)
+  | ({ readonly type: 'cancel' } & BlockRange)
+  /** The peer will not send a block that we asked for. */
+  | ({ readonly type: 'rejected' } & BlockRange)
+  | { readonly type: 'hashes'; readonly payload: Uint8Array }
+  | { readonly type: 'progress'; readonly bytesRead: number }
+  /** We sent a block of this many bytes. */
+  | { readonly type: 'sent'; readonly length: number }
+  /** The peer shows another grant: verify it, then call {@link Session.renew}. */
+  | { readonly type: 'grant'; readonly grant: string };
+
+/** Bounds of one session; see `PeerLimits` for their reasons. */
+export interface SessionLimits {
+  readonly maxQueuedRequests: number;
+  readonly maxUselessMessagesPerMinute: number;
+}
+
+/** Extended handshakes after the first, per session: a grant is renewed every few minutes at most. */
+const MAX_RENEWALS = 1_000;
+/** Requests that a peer queues when it does not say (BEP 10). */
+const DEFAULT_REQUEST_QUEUE = 250;
+/** Each peer passes on each batch once: one a piece while the blob is read, then the same list in long batches. */
+const HASH_MESSAGES_PER_PIECE = 3;
+const SPARE_HASH_MESSAGES = 64;
+
+/**
+ * The rules of one peer connection (docs/protocol.md, "Peer connection"), without its socket: who may say what and when.
+ * Every method that takes something from the peer throws `PEER_PROTOCOL` or a codec's error when the peer breaks a rule;
+ * the owner of the socket then closes it.
+ */
+export class Session {
+  readonly remote: Identity;
+  readonly isDialer: boolean;
+  /** Blocks that we asked for. */
+  readonly outstanding = new OutstandingRequests();
+  readonly #clock: Clock;
+  readonly #limits: SessionLimits;
+  #phase: SessionPhase = 'greeting';
+  #swarmId: SwarmId | undefined;
+  #geometry: PieceGeometry | undefined;
+  #claims: GrantClaims | undefined;
+  #extensions: ReadonlyMap<string, number> = new Map();
+  #remoteQueue = 0;
+  #pieces: Bitfield | undefined;
+  #queued = 0;
+  #renewals = 0;
+  #hashMessages = 0;
+  #uselessCount = 0;
+  #uselessSince: number;
+  /** We do not serve the peer. */
+  isChoking = true;
+  /** We told the peer that it has something for us. */
+  isInterested = false;
+  /** The peer does not serve us. */
+  isChoked = true;
+  /** We have something for the peer. */
+  isPeerInterested = false;
+
+  /** `swarmId` is the dialer's choice; an acceptor learns it from the greeting. */
+  constructor({
+    remote,
+    swarmId,
+    clock,
+    limits,
+  }: {
+    remote: Identity;
+    swarmId?: SwarmId | undefined;
+    clock: Clock;
+    limits: SessionLimits;
+  }) {
+    this.remote = remote;
+    this.isDialer = swarmId !== undefined;
+    this.#swarmId = swarmId;
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#uselessSince = clock.now();
+  }
+
+  get phase(): SessionPhase {
+    return this.#phase;
+  }
+
+  /** The swarm that the session is about; an acceptor knows it once the greeting is in. */
+  get swarmId(): SwarmId | undefined {
+    return this.#swarmId;
+  }
+
+  /** What the peer holds; `undefined` until it said so. */
+  get pieces(): Bitfield | undefined {
+    return this.#pieces;
+  }
+
+  /** Requests of the peer that wait with us. */
+  get queuedCount(): number {
+    return this.#queued;
+  }
+
+  /** Requests that the peer lets us queue. */
+  get requestLimit(): number {
+    return this.#remoteQueue;
+  }
+
+  /** The peer's grant lets it receive blocks. */
+  get mayReceive(): boolean {
+    return this.#claims?.use === 'trade';
+  }
+
+  /** When the session must end: the peer's grant or certificate ends then, in ms. */
+  get expiresAt(): number {
+    return Math.min(this.remote.notAfter, this.#claims?.expiresAt ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** The peer's id for one of our extended messages; `undefined` if it does not know it. */
+  extensionId(name: keyof typeof EXTENSION_NAME): number | undefined {
+    return this.#extensions.get(EXTENSION_NAME[name]);
+  }
+
+  /**
+   * Takes the peer's greeting; returns the grant to verify for {@link swarmId}. A dialer has sent its own greeting before;
+   * an acceptor has sent nothing, and sends nothing until {@link open}.
+   */
+  greet(handshake: Handshake, extended: ExtendedHandshake): { swarmId: SwarmId; grant: string } {
+    if (this.#phase !== 'greeting') throw broken('a second greeting');
+    if (this.#swarmId !== undefined && handshake.swarmId !== this.#swarmId) throw broken('another swarm');
+    if (!handshake.peerId.equals(peerIdOf(this.remote.id))) throw broken('peer id is not that of the certificate');
+    if (extended.grant === undefined) throw broken('no grant');
+    this.#swarmId = handshake.swarmId;
+    this.#takeExtended(extended);
+    this.#phase = 'grant';
+    return { swarmId: handshake.swarmId, grant: extended.grant };
+  }
+
+  /** The grant is verified and the swarm is one of ours: messages may flow. */
+  open(claims: GrantClaims, geometry: PieceGeometry): void {
+    if (this.#phase !== 'grant') throw broken('opened out of order');
+    this.#checkClaims(claims);
+    this.#claims = claims;
+    this.#geometry = geometry;
+    this.#phase = 'open';
+  }
+
+  /** A later grant is verified and takes the place of the one before. */
+  renew(claims: GrantClaims): void {
+    if (this.#phase !== 'open') return;
+    this.#checkClaims(claims);
+    this.#claims = claims;
+  }
+
+  close(): void {
+    this.#phase = 'closed';
+  }
+
+  /** Takes a message; `undefined` if it means nothing to the owner. */
+  receive(message: Exclude<Message, { type: 'piece' }>): SessionEvent | undefined {
+    const geometry = this.#openGeometry();
+    switch (message.type) {
+      case 'keep-alive':
+        return undefined;
+      case 'suggest':
+      case 'allowed-fast':
+        this.#countUseless();
+        return undefined;
+      case 'bitfield':
+        return this.#takePieces(() => Bitfield.fromBytes(message.bytes, geometry.pieceCount));
+      case 'have-all':
+        return this.#takePieces(() => fullBitfield(geometry.pieceCount));
+      case 'have-none':
+        return this.#takePieces(() => new Bitfield(geometry.pieceCount));
+      case 'have':
+        if (message.index >= geometry.pieceCount) throw broken('have of a piece that does not exist');
+        if (this.#piecesOrThrow().has(message.index)) {
+          this.#countUseless();
+          return undefined;
+        }
+        return { type: 'have', index: message.index };
+      case 'choke':
+      case 'unchoke':
+        return this.#takeChoke(message.type === 'choke');
+      case 'interested':
+      case 'not-interested':
+        return this.#takeInterest(message.type === 'interested');
+      case 'request':
+        return this.#takeRequest(message, geometry);
+      case 'cancel':
+        this.#countUseless();
+        return { type: 'cancel', index: message.index, begin: message.begin, length: message.length };
+      case 'reject':
+        return this.#takeReject(message);
+      case 'extended':
+        return this.#takeExtension(message.id, message.payload, geometry);
+    }
+  }
+
+  /** Judges a block that starts to come in; throws for one that we never asked for. */
+  acceptBlock(index: number, begin: number, length: number): 'wanted' | 'late' {
+    this.#openGeometry();
+    const kind = this.outstanding.classify(index, begin, length);
+    if (kind === 'unrequested') throw broken('a block that was not asked for');
+    return kind;
+  }
+
+  /** A queued request of the peer was answered, by its block or by a reject. */
+  answered(): void {
+    this.#queued -= 1;
+  }
+
+  #openGeometry(): PieceGeometry {
+    if (this.#phase !== 'open' || this.#geometry === undefined) throw broken('a message before the grant');
+    if (this.#clock.now() >= this.expiresAt) throw broken('grant or certificate has ended');
+    return this.#geometry;
+  }
+
+  #checkClaims(claims: GrantClaims): void {
+    // The verifier has compared all of this; a session must not depend on who called it.
+    const isOurs =
+      claims.swarmId === this.#swarmId && claims.nodeId === this.remote.id && claims.x5tS256 === this.remote.x5tS256;
+    if (!isOurs || claims.expiresAt <= this.#clock.now())
+      throw new AppError('GRANT_REJECTED', { reason: 'does not fit' });
+  }
+
+  #takeExtended({ messages, requestQueue }: ExtendedHandshake): void {
+    this.#extensions = messages;
+    this.#remoteQueue = requestQueue ?? DEFAULT_REQUEST_QUEUE;
+  }
+
+  #piecesOrThrow(): Bitfield {
+    if (this.#pieces === undefined) throw broken('a message before the bitfield');
+    return this.#pieces;
+  }
+
+  #takePieces(read: () => Bitfield): SessionEvent {
+    if (this.#pieces !== undefined) throw broken('a second bitfield');
+    this.#pieces = read();
+    return { type: 'pieces' };
+  }
+
+  #takeChoke(isChoked: boolean): SessionEvent | undefined {
+    if (isChoked === this.isChoked) {
+      this.#countUseless();
+      return undefined;
+    }
+    this.isChoked = isChoked;
+    return { type: isChoked ? 'choked' : 'unchoked' };
+  }
+
+  #takeInterest(isInterested: boolean): SessionEvent | undefined {
+    this.#countUseless();
+    if (isInterested === this.isPeerInterested) return undefined;
+    this.isPeerInterested = isInterested;
+    return { type: 'interest' };
+  }
+
+  #takeRequest({ index, begin, length }: BlockRange, geometry: PieceGeometry): SessionEvent {
+    this.#piecesOrThrow();
+    if (!this.mayReceive) throw broken('a request under a grant that allows none');
+    const isInside = index < geometry.pieceCount && length > 0 && begin + length <= pieceSize(geometry, index);
+    if (!isInside || length > BLOCK_LENGTH) throw broken('a request out of range');
+    if (this.isChoking) {
+      this.#countUseless();
+      return { type: 'refuse', index, begin, length };
+    }
+    if (this.#queued >= this.#limits.maxQueuedRequests) throw broken('more requests than we queue');
+    this.#queued += 1;
+    return { type: 'request', index, begin, length };
+  }
+
+  #takeReject({ index, begin, length }: BlockRange): SessionEvent | undefined {
+    const kind = this.outstanding.classify(index, begin, length);
+    if (kind === 'unrequested') throw broken('a reject of what was not asked for');
+    if (kind === 'late') {
+      this.outstanding.settleLate(index, begin);
+      return undefined;
+    }
+    this.outstanding.settle(index, begin);
+    return { type: 'rejected', index, begin, length };
+  }
+
+  #takeExtension(id: number, payload: Uint8Array, geometry: PieceGeometry): SessionEvent | undefined {
+    switch (id) {
+      case EXTENSION.handshake: {
+        this.#renewals += 1;
+        if (this.#renewals > MAX_RENEWALS) throw broken('too many extended handshakes');
+        const extended = decodeExtendedHandshake(payload);
+        if (extended.grant === undefined) throw broken('an extended handshake without a grant');
+        return { type: 'grant', grant: extended.grant };
+      }
+      case EXTENSION.hashes:
+        this.#hashMessages += 1;
+        if (this.#hashMessages > HASH_MESSAGES_PER_PIECE * geometry.pieceCount + SPARE_HASH_MESSAGES) {
+          throw broken('too many hash batches');
+        }
+        return { type: 'hashes', payload };
+      case EXTENSION.progress: {
+        const bytesRead = decodeProgress(payload);
+        this.#countUseless();
+        // Only the seeder reads from the registry; from anybody else this would only keep a dead swarm waiting.
+        return this.remote.role === 'seeder' ? { type: 'progress', bytesRead } : undefined;
+      }
+      default:
+        throw broken('an extended message that we do not speak');
+    }
+  }
+
+  #countUseless(): void {
+    const now = this.#clock.now();
+    if (now - this.#uselessSince >= 60_000) {
+      this.#uselessSince = now;
+      this.#uselessCount = 0;
+    }
+    this.#uselessCount += 1;
+    if (this.#uselessCount > this.#limits.maxUselessMessagesPerMinute) throw broken('too many messages to no purpose');
+  }
+}
+
+function fullBitfield(length: number): Bitfield {
+  const bitfield = new Bitfield(length);
+  for (let index = 0; index < length; index += 1) bitfield.add(index);
+  return bitfield;
+}
+
+function broken(reason: string): AppError {
+  return new AppError('PEER_PROTOCOL', { reason });
+}

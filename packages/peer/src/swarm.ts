@@ -1,0 +1,594 @@
+import type { AnnounceAnswer, AnnounceRequest, BlockRange, ContentVerifier, HashBatch } from '@sealift/bittorrent';
+import { peerIdOf } from '@sealift/bittorrent';
+import {
+  AppError,
+  type Clock,
+  isAppError,
+  type Logger,
+  type NodeId,
+  type PieceGeometry,
+  pieceSize,
+  type SwarmId,
+} from '@sealift/core';
+import type { StoredBlob } from '@sealift/store';
+import { AddressBook, type PeerAddress } from './address-book.ts';
+import type { Announce } from './announcer.ts';
+import { Announcer } from './announcer.ts';
+import type { PieceBuffers } from './buffer-pools.ts';
+import type { Connection, ConnectionHost } from './connection.ts';
+import type { Gate } from './gate.ts';
+import { HashKeeper } from './hash-keeper.ts';
+import type { PeerLimits } from './limits.ts';
+import { PieceFetcher } from './piece-fetcher.ts';
+import { PieceWaiters } from './piece-waiters.ts';
+import { Seeding } from './seeding.ts';
+import type { SessionEvent } from './session.ts';
+
+/** Peers asked for in one announce: more than we dial, so that the choice is fresh. */
+const NUMWANT = 50;
+
+/** What a swarm asks of the engine around it. */
+export interface SwarmEnvironment {
+  readonly announce: Announce;
+  readonly announceGate: Gate;
+  readonly buffers: PieceBuffers;
+  readonly limits: PeerLimits;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+  readonly verifier: () => ContentVerifier;
+  /** Our present grant for the swarm. */
+  readonly grant: (swarmId: SwarmId) => string | undefined;
+  /** Our own id, and where peers reach us. */
+  readonly self: () => { nodeId: NodeId; port: number; ip: string | undefined; denyVersion: number };
+  /** Upload slots that the swarm may use, those it uses now included. */
+  readonly slots: (swarm: Swarm) => number;
+  /** Dials an address; `false` if there is no room for another dial now. */
+  readonly dial: (swarm: Swarm, address: PeerAddress) => boolean;
+  readonly denied: (list: NonNullable<AnnounceAnswer['deny']>) => void;
+  /** A node sent bytes that fail their signed hash. */
+  readonly caught: (swarm: Swarm, nodeId: NodeId) => void;
+  /** The blob is false: the engine drops swarm and blob. */
+  readonly withdrawn: (swarm: Swarm) => void;
+}
+
+/** Bytes and peers of one swarm, since it was joined. */
+export interface SwarmStats {
+  readonly bytesFromPeers: number;
+  readonly bytesToPeers: number;
+  readonly peers: number;
+}
+
+/** One blob on its way between peers: the connections, what is known of the blob, and those who wait for it. */
+export class Swarm implements ConnectionHost {
+  readonly swarmId: SwarmId;
+  readonly blob: StoredBlob;
+  readonly hashes: HashKeeper;
+  readonly #environment: SwarmEnvironment;
+  readonly #limits: PeerLimits;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #connections = new Set<Connection>();
+  readonly #byNode = new Map<NodeId, Connection>();
+  readonly #dialled = new Map<Connection, { address: PeerAddress; openedAt: number }>();
+  readonly #book: AddressBook;
+  readonly #announcer: Announcer;
+  readonly #fetcher: PieceFetcher;
+  readonly #seeding: Seeding;
+  readonly #waiters: PieceWaiters;
+  #dialling = 0;
+  #readers = 0;
+  #idleSince: number;
+  #lastProgressAt: number;
+  #bytesRead = 0;
+  #bytesFromPeers = 0;
+  #bytesToPeers = 0;
+  #unpin: (() => void) | undefined;
+  #isStopped = false;
+  #isIngesting = false;
+  #completing: Promise<void> | undefined;
+
+  constructor({ blob, environment }: { blob: StoredBlob; environment: SwarmEnvironment }) {
+    const { limits, clock, random } = environment;
+    this.swarmId = blob.swarmId;
+    this.blob = blob;
+    this.#environment = environment;
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#log = environment.log.child({ swarmId: blob.swarmId });
+    this.#idleSince = clock.now();
+    this.#lastProgressAt = clock.now();
+    this.hashes = new HashKeeper({ blob, verifier: environment.verifier, log: environment.log });
+    this.#waiters = new PieceWaiters({ clock });
+    this.#book = new AddressBook({
+      clock,
+      random,
+      maxAddresses: limits.maxAddressesPerSwarm,
+      backoffMs: limits.dialBackoffMs,
+      maxBackoffMs: limits.maxDialBackoffMs,
+    });
+    this.#seeding = new Seeding({
+      blob,
+      connections: this.#connections,
+      limits,
+      clock,
+      slots: () => environment.slots(this),
+    });
+    this.#fetcher = new PieceFetcher({
+      blob,
+      hashes: this.hashes,
+      buffers: environment.buffers,
+      connections: this.#connections,
+      limits,
+      clock,
+      random,
+      log: environment.log,
+      sink: {
+        verified: (index) => this.#obtained(index),
+        caught: (nodeId) => environment.caught(this, nodeId),
+        failed: (error) => this.#diskFailed(error),
+      },
+    });
+    this.#announcer = new Announcer({
+      announce: environment.announce,
+      gate: environment.announceGate,
+      subject: {
+        describe: () => this.#describe(),
+        answered: (answer) => this.#answered(answer),
+        isHungryNow: () => this.#isHungry,
+      },
+      limits,
+      clock,
+      random,
+      log: environment.log,
+    });
+  }
+
+  get geometry(): PieceGeometry {
+    return this.blob.geometry;
+  }
+
+  /** The whole blob is here and signed as matching its digest. */
+  get isComplete(): boolean {
+    return this.blob.bitfield.isFull && this.hashes.list.isComplete;
+  }
+
+  get stats(): SwarmStats {
+    return {
+      bytesFromPeers: this.#bytesFromPeers,
+      bytesToPeers: this.#bytesToPeers,
+      peers: this.#connections.size,
+    };
+  }
+
+  /** Peers that are being served. */
+  get servedPeers(): number {
+    return this.#seeding.served;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** The swarm is being fed by this process. */
+  get isIngesting(): boolean {
+    return this.#isIngesting;
+  }
+
+  /** The grant that we show; the swarm only talks while there is one. */
+  get grant(): string {
+    const grant = this.#environment.grant(this.swarmId);
+    if (grant === undefined) throw new AppError('GRANT_REJECTED', { reason: 'we hold no grant' });
+    return grant;
+  }
+
+  /** Resolves when piece `index` is verified. Throws `SWARM_STALLED`, `SWARM_WITHDRAWN`, or the reason of `signal`. */
+  waitForPiece(index: number, { signal }: { signal: AbortSignal }): Promise<void> {
+    return this.#wait(() => this.blob.bitfield.has(index), signal);
+  }
+
+  /** Resolves when the whole blob is signed as matching its digest; throws as {@link waitForPiece}. */
+  waitForSignedComplete({ signal }: { signal: AbortSignal }): Promise<void> {
+    return this.#wait(() => this.hashes.list.isComplete, signal);
+  }
+
+  /** Resolves when the whole blob is here and signed; throws as {@link waitForPiece}. */
+  waitForComplete({ signal }: { signal: AbortSignal }): Promise<void> {
+    return this.#wait(() => this.isComplete, signal);
+  }
+
+  /** The reader needs piece `index` next. */
+  setReadPosition(index: number): void {
+    this.#fetcher.picker.setReadPosition(index);
+  }
+
+  /** Counts a reader, which keeps blob and download alive until the returned function is called (safe to call twice). */
+  acquire(): () => void {
+    const unpin = this.blob.pin();
+    this.#readers += 1;
+    this.download();
+    let isHeld = true;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#readers -= 1;
+      this.#idleSince = this.#clock.now();
+      unpin();
+    };
+  }
+
+  /** Announces the swarm and lets peers in. */
+  start(): void {
+    this.#announcer.start();
+    this.#log.info('swarm_joined', {
+      digest: this.blob.digest,
+      registry: this.blob.registry,
+      isComplete: this.isComplete,
+    });
+    this.#checkComplete();
+  }
+
+  /** Fetches what is missing, as long as there is a reader and for some time after. */
+  download(): void {
+    this.#idleSince = this.#clock.now();
+    if (this.#isStopped || this.#isIngesting || this.#fetcher.isActive || this.isComplete) return;
+    this.#unpin ??= this.blob.pin();
+    this.#fetcher.isActive = true;
+    this.#lastProgressAt = this.#clock.now();
+    for (const connection of this.#connections) this.#updateInterest(connection);
+    this.#announcer.hurry();
+  }
+
+  /** This process reads the blob itself from now on. */
+  beginIngest(): void {
+    this.#isIngesting = true;
+    this.#fetcher.isActive = false;
+    this.#unpin ??= this.blob.pin();
+    if (!this.isComplete) this.#seeding.superSeed();
+    for (const connection of this.#connections) this.#updateInterest(connection);
+  }
+
+  /** Reading has ended, well or not. */
+  endIngest(): void {
+    this.#isIngesting = false;
+    this.#release();
+  }
+
+  /** A piece that was read from the registry is stored and its hash is signed. */
+  ingested(index: number): void {
+    this.#fetcher.obtained(index);
+    this.#obtained(index);
+  }
+
+  /** How far the registry was read: tells the peers that a slow registry is not a dead swarm. */
+  tellProgress(bytesRead: number): void {
+    this.#noteProgress(bytesRead);
+    for (const connection of [...this.#connections]) if (connection.isOpen) connection.sendProgress(bytesRead);
+  }
+
+  /** Takes a signed batch from the tracker, from our own ingest or from a peer; throws `HASH_BATCH_INVALID`. */
+  takeHashes(record: Uint8Array, from?: Connection): void {
+    const batch = this.hashes.take(record);
+    if (batch === undefined || this.#isStopped) return;
+    for (const connection of [...this.#connections]) {
+      if (connection !== from && connection.isOpen) connection.sendHashes(record);
+    }
+    if (batch.isWithdrawn) this.#environment.withdrawn(this);
+    else this.#hashesKnown(batch);
+  }
+
+  /** Dials, keeps deadlines, hands out slots. Called a few times a second. */
+  tick(): void {
+    const now = this.#clock.now();
+    for (const connection of [...this.#connections]) connection.tick();
+    this.#fetcher.tick();
+    this.#seeding.tick();
+    this.#dial();
+    this.#expireWaiters(now);
+    const isAbandoned = this.#readers === 0 && now - this.#idleSince >= this.#limits.readerGraceMs;
+    if (this.#fetcher.isActive && isAbandoned) this.#pause();
+  }
+
+  /** Whether another connection to this node may join, see `ConnectionGate.admit`. Closes the one it replaces. */
+  admit(connection: Connection): boolean {
+    if (this.#isStopped || this.#environment.grant(this.swarmId) === undefined) return false;
+    const present = this.#byNode.get(connection.remote.id);
+    if (present === undefined) return this.#connections.size < this.#limits.maxConnectionsPerSwarm;
+    // Both ends see the same two dialers, so both keep the same connection; of two by one dialer, the newer.
+    if (connection.dialerId > present.dialerId) return false;
+    present.close(new AppError('PEER_PROTOCOL', { reason: 'replaced by another connection to the same node' }));
+    return true;
+  }
+
+  opened(connection: Connection): void {
+    this.#connections.add(connection);
+    this.#byNode.set(connection.remote.id, connection);
+    const dialled = this.#dialled.get(connection);
+    if (dialled !== undefined) dialled.openedAt = this.#clock.now();
+    this.#log.debug('peer_connected', { nodeId: connection.remote.id, address: connection.address });
+    this.#seeding.greet(connection);
+    for (const record of this.hashes.records) connection.sendHashes(record);
+    if (this.#isIngesting && this.#bytesRead > 0) connection.sendProgress(this.#bytesRead);
+  }
+
+  event(connection: Connection, event: SessionEvent): void {
+    switch (event.type) {
+      case 'pieces':
+        this.#peerHas(connection);
+        return;
+      case 'have':
+        this.#peerGained(connection, event.index);
+        return;
+      case 'interest':
+        this.#seeding.decide();
+        return;
+      case 'choked':
+        return;
+      case 'unchoked':
+        this.#fetcher.fill(connection);
+        return;
+      case 'request':
+        this.#seeding.answer(connection, { index: event.index, begin: event.begin, length: event.length });
+        return;
+      case 'cancel':
+        connection.cancelUpload({ index: event.index, begin: event.begin, length: event.length });
+        return;
+      case 'rejected':
+        this.#fetcher.rejected(connection, { index: event.index, begin: event.begin, length: event.length });
+        return;
+      case 'hashes':
+        this.takeHashes(event.payload, connection);
+        return;
+      case 'progress':
+        this.#noteProgress(event.bytesRead);
+        return;
+      case 'sent':
+        this.#bytesToPeers += event.length;
+        return;
+      case 'refuse':
+      case 'grant':
+        // Answered by the connection itself.
+        return;
+    }
+  }
+
+  blockStarts(connection: Connection, block: BlockRange): Uint8Array | undefined {
+    return this.#fetcher.blockStarts(connection, block);
+  }
+
+  blockEnded(connection: Connection, block: BlockRange, isStored: boolean): void {
+    this.#bytesFromPeers += block.length;
+    this.#fetcher.blockEnded(connection, block, isStored);
+  }
+
+  read(offset: number, into: Uint8Array): Promise<void> {
+    return this.blob.read(offset, into);
+  }
+
+  closed(connection: Connection, reason: unknown): void {
+    this.#connections.delete(connection);
+    if (this.#byNode.get(connection.remote.id) === connection) this.#byNode.delete(connection.remote.id);
+    this.#log.debug('peer_closed', { nodeId: connection.remote.id, error: reason });
+    this.#fetcher.lose(connection);
+    this.#seeding.leave(connection);
+    if (this.#isHungry) this.#announcer.hurry();
+  }
+
+  /** A dial has become a connection, which will be reported by {@link dialEnded} too. */
+  dialConnected(connection: Connection, address: PeerAddress): void {
+    this.#dialled.set(connection, { address, openedAt: Number.POSITIVE_INFINITY });
+  }
+
+  /** A dial has failed, or the connection it became has ended. */
+  dialEnded(address: PeerAddress, connection: Connection | undefined, { isUseless = false } = {}): void {
+    this.#dialling -= 1;
+    const dialled = connection === undefined ? undefined : this.#dialled.get(connection);
+    if (connection !== undefined) this.#dialled.delete(connection);
+    const livedMs = dialled === undefined ? 0 : this.#clock.now() - dialled.openedAt;
+    if (isUseless) this.#book.forget(address);
+    else if (livedMs >= this.#limits.maxDialBackoffMs / 6) this.#book.ended(address);
+    else this.#book.failed(address);
+  }
+
+  /** Our grant was replaced: shows it where it is bound to the certificate of the connection. Closes all if it is gone. */
+  grantChanged(isBoundTo: (grant: string, x5tS256: string) => boolean): void {
+    const grant = this.#environment.grant(this.swarmId);
+    for (const connection of [...this.#connections]) {
+      if (grant === undefined)
+        connection.close(new AppError('GRANT_REJECTED', { reason: 'we hold no grant any more' }));
+      else if (connection.isOpen && isBoundTo(grant, connection.local.x5tS256)) connection.sendGrant(grant);
+    }
+    if (grant !== undefined) this.#announcer.hurry();
+  }
+
+  /** Closes the connection to a node that is banned or denied. */
+  drop(nodeId: NodeId, reason: AppError): void {
+    this.#byNode.get(nodeId)?.close(reason);
+  }
+
+  /** Calls `visit` for each connection. */
+  forEachConnection(visit: (connection: Connection) => void): void {
+    for (const connection of [...this.#connections]) visit(connection);
+  }
+
+  /** Leaves the swarm: says so to the tracker, closes all connections, fails who waits. Safe to call twice. */
+  async stop(reason = new AppError('SWARM_STALLED', { reason: 'the swarm was left' })): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    const isWithdrawn = isAppError(reason, 'SWARM_WITHDRAWN');
+    for (const connection of [...this.#connections]) connection.close(reason, { afterFlush: isWithdrawn });
+    this.#waiters.fail(reason);
+    this.#seeding.stop();
+    await Promise.all([this.#announcer.stop(), this.#fetcher.stop(), this.#completing]);
+    await this.hashes.settled();
+    this.#unpin?.();
+    this.#unpin = undefined;
+    this.#log.info('swarm_left', { ...this.stats });
+  }
+
+  get #isHungry(): boolean {
+    return this.#fetcher.isActive && this.#connections.size < this.#limits.wantedConnections;
+  }
+
+  #wait(isMet: () => boolean, signal: AbortSignal): Promise<void> {
+    if (this.hashes.list.isWithdrawn) return Promise.reject(new AppError('SWARM_WITHDRAWN'));
+    if (isMet()) return Promise.resolve();
+    if (this.#isStopped) return Promise.reject(new AppError('SWARM_STALLED', { reason: 'the swarm was left' }));
+    this.download();
+    return this.#waiters.wait(isMet, { signal });
+  }
+
+  #describe(): AnnounceRequest | undefined {
+    const grant = this.#environment.grant(this.swarmId);
+    if (grant === undefined) return undefined;
+    const { port, ip, denyVersion } = this.#environment.self();
+    return {
+      swarmId: this.swarmId,
+      left: this.isComplete ? 0 : Math.max(1, this.#missingBytes()),
+      uploaded: this.#bytesToPeers,
+      downloaded: this.#bytesFromPeers,
+      port,
+      ...(ip === undefined ? {} : { ip }),
+      numwant: this.#fetcher.isActive ? NUMWANT : 0,
+      grant,
+      denyVersion,
+    };
+  }
+
+  #missingBytes(): number {
+    const { bitfield, geometry } = this.blob;
+    const missing = (bitfield.length - bitfield.count) * geometry.pieceLength;
+    const last = geometry.pieceCount - 1;
+    return bitfield.has(last) ? missing : missing - geometry.pieceLength + pieceSize(geometry, last);
+  }
+
+  #answered({ peers, deny }: AnnounceAnswer): void {
+    if (deny !== undefined) this.#environment.denied(deny);
+    const own = peerIdOf(this.#environment.self().nodeId).toString('hex');
+    for (const { host, port, peerId } of peers) {
+      const id = peerId === undefined || peerId.length !== 20 ? undefined : Buffer.from(peerId).toString('hex');
+      if (id !== own) this.#book.add({ host, port, peerId: id });
+    }
+    this.#dial();
+  }
+
+  #dial(): void {
+    if (!this.#fetcher.isActive || this.#isStopped) return;
+    const connected = new Set([...this.#byNode.keys()].map((nodeId) => peerIdOf(nodeId).toString('hex')));
+    // Those dialled are in both counts once they are open.
+    const inbound = [...this.#connections].filter((connection) => !this.#dialled.has(connection)).length;
+    while (this.#dialling + inbound < this.#limits.dialTargetPerSwarm) {
+      const address = this.#book.next(({ peerId }) => peerId === undefined || !connected.has(peerId));
+      if (address === undefined) return;
+      if (!this.#environment.dial(this, address)) {
+        this.#book.ended(address);
+        return;
+      }
+      this.#dialling += 1;
+    }
+  }
+
+  #peerHas(connection: Connection): void {
+    const { pieces } = connection.session;
+    if (pieces === undefined) return;
+    connection.handle = this.#fetcher.picker.addPeer(pieces);
+    for (let index = 0; index < pieces.length; index += 1) {
+      if (pieces.has(index) && !this.blob.bitfield.has(index)) connection.wantedCount += 1;
+    }
+    this.#seeding.join(connection);
+    this.#updateInterest(connection);
+    this.#closeIfUseless(connection);
+  }
+
+  #peerGained(connection: Connection, index: number): void {
+    if (connection.handle === undefined || !this.#fetcher.picker.gained(connection.handle, index)) return;
+    if (!this.blob.bitfield.has(index)) {
+      connection.wantedCount += 1;
+      this.#updateInterest(connection);
+      this.#fetcher.fill(connection);
+    }
+    this.#seeding.peerGained(connection, index);
+    this.#closeIfUseless(connection);
+  }
+
+  #updateInterest(connection: Connection): void {
+    connection.setInterested(this.#fetcher.isActive && connection.wantedCount > 0);
+  }
+
+  #obtained(index: number): void {
+    if (this.#isStopped) return;
+    this.#lastProgressAt = this.#clock.now();
+    for (const connection of this.#connections) {
+      if (connection.handle?.pieces.has(index) !== true) continue;
+      connection.wantedCount -= 1;
+      this.#updateInterest(connection);
+    }
+    this.#seeding.obtained(index);
+    this.#waiters.settle();
+    this.#checkComplete();
+  }
+
+  #hashesKnown({ firstIndex, hashes }: HashBatch): void {
+    this.#fetcher.hashesKnown(firstIndex, hashes.length / 32);
+    this.#waiters.settle();
+    this.#checkComplete();
+    this.#fetcher.fillAll();
+  }
+
+  #noteProgress(bytesRead: number): void {
+    // Only more than ever before is news: a seeder that hangs says the same again and again.
+    if (bytesRead <= this.#bytesRead) return;
+    this.#bytesRead = bytesRead;
+    this.#lastProgressAt = this.#clock.now();
+  }
+
+  #checkComplete(): void {
+    if (!this.isComplete || this.blob.isComplete || this.#completing !== undefined || this.#isIngesting) return;
+    this.#completing = this.complete().catch((error: unknown) => {
+      this.#log.warn('store_write_failed', { error });
+    });
+  }
+
+  /** All is here and signed: remembers it, tells the tracker, and goes on as a seeder. */
+  async complete(): Promise<void> {
+    this.#fetcher.isActive = false;
+    for (const connection of this.#connections) this.#updateInterest(connection);
+    await this.blob.markComplete();
+    this.#waiters.settle();
+    this.#announcer.completed();
+    this.forEachConnection((connection) => this.#closeIfUseless(connection));
+    this.#release();
+  }
+
+  /** Two peers that both hold all have nothing to say to each other, and others may need the places. */
+  #closeIfUseless(connection: Connection): void {
+    if (!this.isComplete || connection.handle?.pieces.isFull !== true) return;
+    connection.close(new AppError('PEER_PROTOCOL', { reason: 'both sides hold all' }), { afterFlush: true });
+  }
+
+  #pause(): void {
+    this.#fetcher.isActive = false;
+    for (const connection of this.#connections) this.#updateInterest(connection);
+    this.#release();
+  }
+
+  /** The blob may be evicted again, unless a reader holds it. */
+  #release(): void {
+    this.#unpin?.();
+    this.#unpin = undefined;
+  }
+
+  #expireWaiters(now: number): void {
+    if (this.#waiters.size === 0) return;
+    const isLonely = this.#connections.size === 0 && this.#announcer.hasFailed;
+    const { stallTimeoutMs, lonelyStallTimeoutMs } = this.#limits;
+    const before = now - (isLonely ? lonelyStallTimeoutMs : stallTimeoutMs);
+    const reason = isLonely ? 'no peer and no tracker' : 'nothing arrived';
+    const expired = this.#waiters.expire(before, this.#lastProgressAt, () => new AppError('SWARM_STALLED', { reason }));
+    if (expired > 0) this.#log.warn('swarm_stalled', { reason, readers: expired, peers: this.#connections.size });
+  }
+
+  #diskFailed(cause: unknown): void {
+    this.#waiters.fail(new AppError('SWARM_STALLED', { reason: 'the store refused a piece' }, { cause }));
+  }
+}
