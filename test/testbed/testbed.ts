@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { cp, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Network, type NetworkPlan } from './network.ts';
 import { newRunName, type RunName } from './run-name.ts';
@@ -44,8 +44,15 @@ export class Testbed {
     return this.#reaper.pid;
   }
 
-  /** Ends whatever still runs and removes all files and namespaces. Fails, with the reason, if something stays. */
+  /**
+   * Ends whatever still runs and removes all files and namespaces. Fails, with the reason, if something stays. With
+   * `TESTBED_LOGS` in the environment, the logs of all processes are copied to that directory first.
+   */
   async stop(): Promise<void> {
+    const keepIn = process.env['TESTBED_LOGS'];
+    if (keepIn !== undefined) {
+      await cp(path.join(this.directory, 'log'), path.join(keepIn, this.name), { recursive: true });
+    }
     await release(this.#reaper);
   }
 }
