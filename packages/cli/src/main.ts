@@ -1,13 +1,7 @@
 #!/usr/bin/env node
 import { AppError, isAppError, redactText } from '@sealift/core';
 import { Command, Option as CommandOption } from 'commander';
-import { runAllow, runDeny } from './commands/deny.ts';
-import { runNode } from './commands/node.ts';
-import { runStatus } from './commands/status.ts';
-import { runTokenCreate } from './commands/token.ts';
-import { runTracker } from './commands/tracker.ts';
 import { type ConfigOf, type FlagValues, type OptionTable, parseConfig, variableOf } from './config.ts';
-import { runDemo } from './demo/demo.ts';
 import {
   DEMO_OPTIONS,
   DENY_OPTIONS,
@@ -39,18 +33,18 @@ add(
     .command('tracker')
     .description('run the tracker of a cluster: certificate authority, authorizer, announce, seeder'),
   TRACKER_OPTIONS,
-  runTracker,
+  async () => (await import('./commands/tracker.ts')).runTracker,
 );
 add(
   program.command('node').description('run a node: the proxy for the container runtime, and the peer'),
   NODE_OPTIONS,
-  runNode,
+  async () => (await import('./commands/node.ts')).runNode,
 );
 const token = program.command('token').description('join tokens, with which nodes enrol');
 add(
   token.command('create').description('make a join token and print how a node uses it'),
   TOKEN_OPTIONS,
-  runTokenCreate,
+  async () => (await import('./commands/token.ts')).runTokenCreate,
 );
 add(
   program
@@ -58,31 +52,40 @@ add(
     .argument('<node-id>')
     .description('put a node on the deny list: no renewal, no grants, connections dropped'),
   DENY_OPTIONS,
-  runDeny,
+  async () => (await import('./commands/deny.ts')).runDeny,
 );
 add(
   program.command('allow').argument('<node-id>').description('take a node off the deny list'),
   DENY_OPTIONS,
-  runAllow,
+  async () => (await import('./commands/deny.ts')).runAllow,
 );
-add(program.command('status').description('show what the node of this machine is doing'), STATUS_OPTIONS, runStatus);
+add(
+  program.command('status').description('show what the node of this machine is doing'),
+  STATUS_OPTIONS,
+  async () => (await import('./commands/status.ts')).runStatus,
+);
 add(
   program
     .command('demo')
     .description('registry, tracker and three nodes on this machine: one image, pulled three times, sent once'),
   DEMO_OPTIONS,
-  runDemo,
+  async () => (await import('./demo/demo.ts')).runDemo,
 );
 
-/** Gives a command its options, and runs its action with a configuration that has been checked whole. */
-function add<Table extends OptionTable>(command: Command, table: Table, action: Action<Table>): void {
+/**
+ * Gives a command its options, and runs its action with a configuration that has been checked whole. A command's code is
+ * loaded when it runs: `status` need not wait for the engine to load.
+ */
+function add<Table extends OptionTable>(command: Command, table: Table, load: () => Promise<Action<Table>>): void {
   for (const option of Object.values(table)) command.addOption(commandOption(option));
   command.action(async (...values: unknown[]) => {
     // commander passes the arguments, then the options, then the command.
     const args = values.slice(0, -2) as string[];
     const flags: FlagValues = command.opts();
     const config = parseConfig(table, flags, process.env, KNOWN_VARIABLES);
-    await action(config, { signal: endOfProcess(), args });
+    const signal = endOfProcess();
+    const action = await load();
+    await action(config, { signal, args });
   });
 }
 
