@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { AppError, isAppError, type Logger, type RegistryHost } from '@sealift/core';
@@ -15,13 +15,13 @@ export interface ConnectHandlerOptions {
   /** The registries to stand in for; every other target gets a blind tunnel. */
   readonly registries: ReadonlySet<RegistryHost>;
   readonly interceptCa: Pick<InterceptCa, 'secureContextFor'>;
-  /** Answers what is said on intercepted connections. */
-  readonly inner: Server;
   readonly limits: ProxyLimits;
   readonly log: Logger;
   /** The proxy's own port, to which no tunnel may lead. */
   readonly ownPort: () => number;
+  /** Gets the TLS socket of an intercepted connection before anything was read from it, to answer what is said there. */
   readonly onIntercepted: (tlsSocket: TLSSocket, client: Socket, registry: RegistryHost) => void;
+  /** Is told of a client that now talks to somebody else. */
   readonly onTunnel: (client: Socket) => void;
 }
 
@@ -56,12 +56,12 @@ export class ConnectHandler {
   }
 
   async #intercepted(target: ConnectTarget, client: Socket, head: Buffer): Promise<boolean> {
-    const { registries, interceptCa, inner, onIntercepted, log } = this.#options;
+    const { registries, interceptCa, onIntercepted, log } = this.#options;
     const { registry } = target;
     if (!registries.has(registry)) return false;
     const adopt = (tlsSocket: TLSSocket): void => onIntercepted(tlsSocket, client, registry);
     try {
-      await intercept({ client, head, registry, interceptCa, server: inner, adopt });
+      await intercept({ client, head, registry, interceptCa, adopt });
       return true;
     } catch (error) {
       // Without a leaf the runtime can still pull from the registry itself, and verify it itself.

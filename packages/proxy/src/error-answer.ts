@@ -12,7 +12,13 @@ const LINGER_MS = 1000;
 export function answerError(response: ServerResponse, error: AppError, { path = '/' }: { path?: string } = {}): void {
   if (response.headersSent || response.destroyed) return;
   const body = path.startsWith('/v2/') ? ociBody(error) : plainBody(error);
-  response.writeHead(error.status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+  // What is left of a request that we do not understand must not be read as the next one.
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  };
+  response.writeHead(error.status, headers);
   response.end(response.req.method === 'HEAD' ? undefined : body);
 }
 

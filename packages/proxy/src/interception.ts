@@ -1,4 +1,3 @@
-import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { AppError, type RegistryHost, registryEndpoint } from '@sealift/core';
@@ -6,15 +5,15 @@ import type { InterceptCa } from '@sealift/pki';
 import { CONNECTION_ESTABLISHED } from './tunnel.ts';
 
 /**
- * Takes the place of the registry on a CONNECT connection: TLS directly on that socket, with a leaf of the intercept CA,
- * and behind it an HTTP server that never listens. Throws before the client was told anything, if there is no leaf.
+ * Takes the place of the registry on a CONNECT connection: TLS directly on that socket, with a leaf of the intercept CA.
+ * `adopt` then gets the TLS socket, to read requests from it. Throws before the client was told anything, if there is no
+ * leaf.
  */
 export async function intercept({
   client,
   head,
   registry,
   interceptCa,
-  server,
   adopt,
 }: {
   client: Socket;
@@ -22,8 +21,6 @@ export async function intercept({
   head: Buffer;
   registry: RegistryHost;
   interceptCa: Pick<InterceptCa, 'secureContextFor'>;
-  server: Server;
-  /** Is told of the TLS socket before any request comes in on it. */
   adopt: (tlsSocket: TLSSocket) => void;
 }): Promise<void> {
   const { hostname } = registryEndpoint(registry);
@@ -44,6 +41,4 @@ export async function intercept({
   });
   tlsSocket.on('error', () => {});
   adopt(tlsSocket);
-  // Its header timeout covers the handshake too.
-  server.emit('connection', tlsSocket);
 }

@@ -51,7 +51,8 @@ export class ProxyServer {
   readonly #upstreams: ReadonlyMap<RegistryHost, RegistryUpstream>;
   readonly #registryClient: RegistryClient;
   readonly #registryHandler: RegistryHandler;
-  readonly #outer: Server;
+  readonly #outer: OuterHandler;
+  readonly #server: Server;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -65,13 +66,17 @@ export class ProxyServer {
     );
     this.#registryClient = new RegistryClient({ registries, connectTimeoutMs: limits.connectTimeoutMs });
     const responder = new BlobResponder({ blobs, registry: this.#registryClient, limits, clock, log, onServed });
-    this.#registryHandler = new RegistryHandler({ upstreams: this.#upstreams, blobs: responder, limits, onServed });
-    this.#outer = this.#createOuter(this.#createInner());
+    const upstreams = this.#upstreams;
+    const registryHandler = new RegistryHandler({ upstreams, blobs: responder, limits, onServed });
+    const isLoopbackOnly = options.allowNonLoopback !== true;
+    this.#registryHandler = registryHandler;
+    this.#outer = new OuterHandler({ upstreams, registryHandler, limits, isLoopbackOnly });
+    this.#server = this.#createServer();
   }
 
   /** The port that it listens on; 0 while it does not. */
   get port(): number {
-    return (this.#outer.address() as AddressInfo | null)?.port ?? 0;
+    return (this.#server.address() as AddressInfo | null)?.port ?? 0;
   }
 
   /** Opens the listener. Throws `LISTEN_NOT_LOOPBACK` for an address that other machines may reach. */
@@ -92,9 +97,9 @@ export class ProxyServer {
     if (!allowNonLoopback && listen.host !== 'localhost') requireLoopback(listen.host);
     // Reads the machine's trust anchors, which would hold up the first pull.
     for (const upstream of this.#upstreams.values()) upstream.warmUp();
-    this.#outer.listen(listen.port, listen.host);
-    await once(this.#outer, 'listening');
-    const { address } = this.#outer.address() as AddressInfo;
+    this.#server.listen(listen.port, listen.host);
+    await once(this.#server, 'listening');
+    const { address } = this.#server.address() as AddressInfo;
     if (allowNonLoopback || isLoopbackAddress(address)) return;
     await this.stop();
     requireLoopback(address);
@@ -103,82 +108,60 @@ export class ProxyServer {
   async #stop(): Promise<void> {
     // A listener that is being opened could not be closed.
     await this.#starting?.catch(() => {});
-    this.#outer.close();
+    this.#server.close();
     await this.#connections.drain(this.#limits.stopTimeoutMs);
     for (const upstream of this.#upstreams.values()) upstream.close();
     await this.#registryClient.close();
   }
 
-  /** What is said on intercepted connections. Never listens. */
-  #createInner(): Server {
-    const inner = this.#createServer(async (request, response, signal) => {
-      const registry = this.#registryOf.get(request.socket);
-      if (registry === undefined) throw new TypeError('a request on a connection that nobody intercepted');
-      await handleIntercepted({ request, response, registry }, { registryHandler: this.#registryHandler, signal });
-    });
-    inner.on('connect', (_request, socket) => {
-      refuseSocket(socket as Socket, new AppError('REQUEST_UNSUPPORTED', { reason: 'this is a tunnel already' }));
-    });
-    return inner;
-  }
-
-  #createOuter(inner: Server): Server {
-    const { interceptCa, log, registries, allowNonLoopback = false } = this.#options;
-    const handler = new OuterHandler({
-      upstreams: this.#upstreams,
-      registryHandler: this.#registryHandler,
-      limits: this.#limits,
-      isLoopbackOnly: !allowNonLoopback,
-    });
+  #createServer(): Server {
+    const { interceptCa, log, registries } = this.#options;
     const connect = new ConnectHandler({
       registries: new Set(registries.map(({ registry }) => registry)),
       interceptCa,
-      inner,
       limits: this.#limits,
       log,
       ownPort: () => this.port,
       onIntercepted: (tlsSocket, client, registry) => {
         this.#registryOf.set(tlsSocket, registry);
         this.#connections.alias(tlsSocket, client);
+        // One server reads both kinds of connection, so that one set of limits holds for both.
+        server.emit('connection', tlsSocket);
       },
       onTunnel: (client) => this.#connections.becomeTunnel(client),
     });
-    const outer = this.#createServer((request, response, signal) => handler.handle(request, response, { signal }));
-    outer.maxConnections = this.#limits.maxConnections;
-    outer.on('connection', (socket: Socket) => this.#connections.add(socket));
-    outer.on('connect', (request, socket, head) => void connect.handle(request, socket as Socket, head));
-    return outer;
-  }
-
-  #createServer(
-    handle: (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => Promise<void>,
-  ): Server {
-    return createHttpServer({
+    const server = createHttpServer({
       limits: this.#limits,
       runningOn: (socket) => this.#connections.runningOn(socket),
-      onRequest: (request, response) => void this.#answer(request, response, handle),
+      onRequest: (request, response) => void this.#answer(request, response),
     });
+    server.maxConnections = this.#limits.maxConnections;
+    server.on('connection', (socket: Socket) => {
+      if (!this.#registryOf.has(socket)) this.#connections.add(socket);
+    });
+    server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      const isNested = this.#registryOf.has(socket);
+      if (isNested) refuseSocket(socket, new AppError('REQUEST_UNSUPPORTED', { reason: 'this is a tunnel already' }));
+      else void connect.handle(request, socket, head);
+    });
+    return server;
   }
 
-  async #answer(
-    request: IncomingMessage,
-    response: ServerResponse,
-    handle: (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => Promise<void>,
-  ): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // Errors of either show as the connection's end, which the signal tells.
     request.on('error', () => {});
     response.on('error', () => {});
-    const running = this.#connections.begin(response);
-    if (running > this.#limits.maxPipelinedRequests) {
+    if (this.#connections.begin(response) > this.#limits.maxPipelinedRequests) {
       request.socket.destroy();
       return;
     }
     const signal = clientGoneSignal(request, response);
+    const registry = this.#registryOf.get(request.socket);
     try {
-      await handle(request, response, signal);
+      if (registry === undefined) await this.#outer.handle(request, response, { signal });
+      else await handleIntercepted({ request, response, registry }, { registryHandler: this.#registryHandler, signal });
     } catch (error) {
-      if (signal.aborted) return;
-      this.#fail({ request, response, error });
+      if (!signal.aborted) this.#fail({ request, response, error });
     }
   }
 

@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type TestContext, test } from 'node:test';
+import { connect as tlsConnect } from 'node:tls';
+import {
+  ask,
+  connectTo,
+  converse,
+  dial,
+  startProxy,
+  startUpstream,
+  type TestProxy,
+  tlsThrough,
+  untilEnd,
+} from './proxy.fixture.ts';
+import type { ProxyServerOptions } from './proxy-server.ts';
+
+async function setUp(t: TestContext, options: Partial<ProxyServerOptions> = {}) {
+  const seen: string[] = [];
+  const upstream = await startUpstream(t, (request, response) => {
+    seen.push(`${request.method} ${request.url}`);
+    request.resume().once('end', () => response.end('from the registry'));
+  });
+  const proxy = await startProxy(t, { registries: [upstream.config], ...options });
+  return { seen, upstream, proxy, host: upstream.host };
+}
+
+/** Sends `text` on an intercepted connection and resolves with all that comes back. */
+async function say(t: TestContext, proxy: TestProxy, target: string, text: string): Promise<string> {
+  const socket = await tlsThrough(t, proxy.port, { target, ca: proxy.interceptCaPem });
+  socket.write(text);
+  return await untilEnd(socket);
+}
+
+for (const target of [
+  '../../x:443',
+  'localhost',
+  'localhost:',
+  'localhost:0',
+  'localhost:99999',
+  'user@localhost:443',
+  'localhost:443@evil.example:443',
+  '[::1:443',
+  'https://localhost:443',
+  '/v2/',
+  '*',
+  'a'.repeat(1000),
+]) {
+  test(`CONNECT ${target.slice(0, 40)} is refused with a reason and the connection closed`, async (t) => {
+    const { proxy } = await setUp(t);
+    const text = await converse(t, proxy.port, `CONNECT ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    assert.match(text, /^HTTP\/1\.1 400 .*Connection: close.*(?:CONNECT_TARGET_INVALID|REQUEST_UNSUPPORTED)/s);
+  });
+}
+
+test('another TLS server name than the CONNECT target’s is refused, a registry’s included', async (t) => {
+  const { proxy, host } = await setUp(t);
+  for (const servername of ['evil.example', 'localhost.evil.example', 'LOCALHOST.']) {
+    const socket = await connectTo(t, proxy.port, host);
+    const tlsSocket = tlsConnect({ socket, servername, rejectUnauthorized: false });
+    await assert.rejects(once(tlsSocket, 'secureConnect'));
+  }
+});
+
+for (const [name, head] of [
+  ['another Host', 'GET /v2/ HTTP/1.1\r\nHost: evil.example'],
+  ['the same Host with another port', 'GET /v2/ HTTP/1.1\r\nHost: localhost:1'],
+  ['two Hosts', 'GET /v2/ HTTP/1.1\r\nHost: HERE\r\nHost: evil.example'],
+  ['user information in Host', 'GET /v2/ HTTP/1.1\r\nHost: x@HERE'],
+  ['another host in its address', 'GET https://evil.example/v2/ HTTP/1.1\r\nHost: HERE'],
+  ['no Host in HTTP/1.0', 'GET /v2/ HTTP/1.0'],
+] as const) {
+  test(`an intercepted request with ${name} is misdirected and never leaves`, async (t) => {
+    const { seen, proxy, host } = await setUp(t);
+    const text = await say(t, proxy, host, `${head.replace('HERE', host)}\r\nConnection: close\r\n\r\n`);
+    assert.match(text, /^HTTP\/1\.1 421 /);
+    assert.deepEqual(seen, []);
+  });
+}
+
+test('an intercepted request in absolute form for the registry itself is taken', async (t) => {
+  const { seen, proxy, host } = await setUp(t);
+  const head = `GET https://${host}/v2/x HTTP/1.1\r\nHost: ${host}\r\nConnection: close`;
+  assert.match(await say(t, proxy, host, `${head}\r\n\r\n`), /^HTTP\/1\.1 200 /);
+  assert.deepEqual(seen, ['GET /v2/x']);
+});
+
+for (const [name, message] of [
+  [
+    'both framings',
+    'POST /v2/ HTTP/1.1\r\nHost: HERE\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  ],
+  ['two lengths', 'POST /v2/ HTTP/1.1\r\nHost: HERE\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcd'],
+  ['a length that is no number', 'POST /v2/ HTTP/1.1\r\nHost: HERE\r\nContent-Length: +4\r\n\r\nabcd'],
+  ['chunked that is not last', 'POST /v2/ HTTP/1.1\r\nHost: HERE\r\nTransfer-Encoding: chunked, gzip\r\n\r\n'],
+  ['another coding', 'POST /v2/ HTTP/1.1\r\nHost: HERE\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
+  [
+    'a chunk size that is no number',
+    'POST /v2/ HTTP/1.1\r\nHost: HERE\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n',
+  ],
+  ['a folded header', 'GET /v2/ HTTP/1.1\r\nHost: HERE\r\nX: a\r\n b\r\n\r\n'],
+  ['space before a colon', 'GET /v2/ HTTP/1.1\r\nHost: HERE\r\nContent-Length : 4\r\n\r\n'],
+  ['a bare line feed', 'GET /v2/ HTTP/1.1\nHost: HERE\n\nGET /v2/hidden HTTP/1.1\nHost: HERE\n\n'],
+  ['a null byte in a header', 'GET /v2/ HTTP/1.1\r\nHost: HERE\r\nX: a\0b\r\n\r\n'],
+  ['another protocol', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+  ['no HTTP at all', '\x16\x03\x01\x02\x00\x01\x00\r\n\r\n'],
+] as const) {
+  test(`a request with ${name} smuggles nothing in`, async (t) => {
+    const { seen, proxy, host } = await setUp(t);
+    const text = await say(t, proxy, host, message.replaceAll('HERE', host));
+    assert.match(text, /^(?:HTTP\/1\.1 (?:400|501) |$)/);
+    assert.ok(seen.length === 0 || (seen.length === 1 && name.includes('chunk size')), String(seen));
+  });
+}
+
+test('CONNECT inside a tunnel is refused', async (t) => {
+  const { proxy, host } = await setUp(t);
+  const text = await say(t, proxy, host, `CONNECT evil.example:443 HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  assert.match(text, /^HTTP\/1\.1 400 .*tunnel already/s);
+});
+
+test('a head above the limit is refused, outside and inside', async (t) => {
+  const { proxy, host } = await setUp(t, { limits: { maxHeaderBytes: 4096 } });
+  const large = `GET /v2/ HTTP/1.1\r\nHost: ${host}\r\nX: ${'a'.repeat(8192)}\r\n\r\n`;
+  assert.match(await converse(t, proxy.port, large), /^HTTP\/1\.1 431 /);
+  assert.match(await say(t, proxy, host, large), /^HTTP\/1\.1 431 /);
+});
+
+test('an answer with a head above the limit is a 502', async (t) => {
+  const upstream = await startUpstream(t, (_, response) => void response.setHeader('x', 'a'.repeat(8192)).end());
+  const proxy = await startProxy(t, { registries: [upstream.config], limits: { maxHeaderBytes: 4096 } });
+  const socket = await tlsThrough(t, proxy.port, { target: upstream.host, ca: proxy.interceptCaPem });
+  assert.equal((await ask(socket, { path: '/v2/', headers: { Host: upstream.host } })).status, 502);
+});
+
+test('who is slow with a head is cut off: before it, in it, in the TLS handshake, and behind it', async (t) => {
+  const { proxy, host } = await setUp(t, { limits: { headersTimeoutMs: 50 } });
+  const silent = await dial(t, proxy.port);
+  const slow = await dial(t, proxy.port);
+  slow.write('GET /healthz HTTP/1.1\r\nHost: ');
+  const noHandshake = await connectTo(t, proxy.port, host);
+  const inner = await tlsThrough(t, proxy.port, { target: host, ca: proxy.interceptCaPem });
+  inner.write('GET /v2/ HTTP/1.1\r\nHo');
+  const [first, second, third, fourth] = await Promise.all([silent, slow, noHandshake, inner].map(untilEnd));
+  for (const text of [first, second, fourth]) assert.match(text ?? '', /^HTTP\/1\.1 408 /);
+  assert.equal(third, '');
+});
+
+test('a client that is silent in the middle of its upload is cut off', async (t) => {
+  const { proxy, host } = await setUp(t, { limits: { clientIdleTimeoutMs: 40 } });
+  const text = await say(t, proxy, host, `PUT /v2/ HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 10\r\n\r\nabc`);
+  assert.equal(text, '');
+});
+
+test('a client that waits for a slow blob is not taken for a silent one', async (t) => {
+  const { proxy, host } = await setUp(t, { limits: { clientIdleTimeoutMs: 20 } });
+  proxy.blobs.onOpen = () => new Promise((resolve) => setTimeout(resolve, 80));
+  const path = `/v2/a/blobs/sha256:${'0'.repeat(64)}`;
+  const socket = await tlsThrough(t, proxy.port, { target: host, ca: proxy.interceptCaPem });
+  assert.equal((await ask(socket, { path, headers: { Host: host } })).status, 200);
+});
+
+test('an idle connection between two requests is closed in time', async (t) => {
+  const { proxy, host } = await setUp(t, { limits: { keepAliveTimeoutMs: 20 } });
+  const socket = await tlsThrough(t, proxy.port, { target: host, ca: proxy.interceptCaPem });
+  socket.write(`GET /v2/ HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  assert.match(await untilEnd(socket), /from the registry/);
+});
+
+test('a client that pipelines without end is cut off', async (t) => {
+  const { seen, proxy, host } = await setUp(t);
+  proxy.blobs.onOpen = ({ signal }) => once(signal, 'abort').then(() => {});
+  const request = `GET /v2/a/blobs/sha256:${'0'.repeat(64)} HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+  assert.equal(await say(t, proxy, host, request.repeat(200)), '');
+  assert.ok(proxy.blobs.requests.length <= 4, String(proxy.blobs.requests.length));
+  assert.deepEqual(seen, []);
+});
+
+test('more connections than the limit are closed at once', async (t) => {
+  const { proxy } = await setUp(t, { limits: { maxConnections: 2 } });
+  await dial(t, proxy.port);
+  await dial(t, proxy.port);
+  await untilEnd((await dial(t, proxy.port)).resume());
+});
+
+test('more CONNECTs than the limit that still wait are refused', async (t) => {
+  const interceptCa = { secureContextFor: () => new Promise<never>(() => {}) };
+  const { proxy, host } = await setUp(t, { interceptCa, limits: { maxPendingConnects: 1 } });
+  const first = await dial(t, proxy.port);
+  first.write(`CONNECT ${host} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  const text = await converse(t, proxy.port, `CONNECT ${host} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  assert.match(text, /^HTTP\/1\.1 429 /);
+});
+
+test('clients that break off at any moment leave the proxy well', async (t) => {
+  const { proxy, host } = await setUp(t);
+  for (const text of [
+    '',
+    'C',
+    `CONNECT ${host} HTTP/1.1\r\n`,
+    `CONNECT ${host} HTTP/1.1\r\nHost: x\r\n\r\n`,
+    'GET http://',
+  ]) {
+    const socket = await dial(t, proxy.port);
+    if (text !== '') await new Promise((resolve) => socket.write(text, resolve));
+    socket.resetAndDestroy();
+  }
+  const tunnelled = await connectTo(t, proxy.port, host);
+  tunnelled.write('\x16\x03\x01');
+  tunnelled.resetAndDestroy();
+  for (const text of ['', 'GET', `GET /v2/ HTTP/1.1\r\nHost: ${host}\r\n\r\n`]) {
+    const outer = await connectTo(t, proxy.port, host);
+    const socket = tlsConnect({ socket: outer, servername: 'localhost', ca: proxy.interceptCaPem });
+    socket.on('error', () => {});
+    await once(socket, 'secureConnect');
+    if (text !== '') await new Promise((resolve) => socket.write(text, resolve));
+    outer.resetAndDestroy();
+  }
+  const socket = await tlsThrough(t, proxy.port, { target: host, ca: proxy.interceptCaPem });
+  assert.equal((await ask(socket, { path: '/v2/', headers: { Host: host } })).status, 200);
+});
