@@ -137,7 +137,8 @@ export class TestTracker {
       clusterId,
       ...(client === undefined ? {} : { client }),
     });
-    const agent = new Agent({ connect });
+    // One connection, so that later calls really come over the earlier one.
+    const agent = new Agent({ connect, connections: 1 });
     this.#agents.push(agent);
     return agent;
   }

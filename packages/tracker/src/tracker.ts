@@ -142,7 +142,8 @@ export class Tracker {
     };
     this.#running = { app, stop };
     try {
-      await app.listen(this.#config.listen);
+      // A copy, because fastify writes into what it is given.
+      await app.listen({ ...this.#config.listen });
       leaf.keepAlive(app.server);
     } catch (error) {
       this.#running = undefined;
