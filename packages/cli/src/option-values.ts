@@ -7,6 +7,11 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** Whether a listener on this host takes connections to every address of the machine. */
+export function isUnspecified({ host }: Pick<Endpoint, 'host'>): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
 const DURATION_UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const BYTE_UNITS = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
 

@@ -172,6 +172,8 @@ export const DEMO_OPTIONS = {
     help: "the throw-away registry's uplink, in bytes per second",
     fallback: '32MiB',
   }),
+  keep: toggle('--keep', 'keep the directory with the logs of all parts, and print its name'),
+  logLevel,
 } as const satisfies OptionTable;
 
 /** Every environment variable that some command reads. */

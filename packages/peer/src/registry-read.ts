@@ -1,7 +1,7 @@
+import { createHash, type Hash } from 'node:crypto';
 import { AppError, type BlobRef, digestFromSha256, isAppError, type PieceGeometry, pieceSize } from '@sealift/core';
 import type { RegistryClient } from '@sealift/registry';
 import type { StoredBlob } from '@sealift/store';
-import { createHash, type Hash } from 'node:crypto';
 import type { Ingest } from './ingest.ts';
 
 /** Bytes re-read at a time to rebuild the running hash of a read that an earlier process began. */
@@ -34,7 +34,7 @@ export class RegistryRead {
 
   /** Where the next byte belongs. */
   get offset(): number {
-    return this.#nextPiece * this.#geometry.pieceLength + this.#filled;
+    return Math.min(this.#nextPiece * this.#geometry.pieceLength + this.#filled, this.#geometry.size);
   }
 
   /** Takes over the leading pieces that `stored` holds from an earlier process, and hashes them anew. */
@@ -52,13 +52,15 @@ export class RegistryRead {
 
   /** Reads a body to its end; throws `REGISTRY_UNAVAILABLE` when it is longer or shorter than the blob. */
   async take({ body, offset }: BlobBody, { signal }: { signal: AbortSignal }): Promise<void> {
-    if (offset !== this.offset) throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'it sent another range than asked for' });
+    if (offset !== this.offset)
+      throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'it sent another range than asked for' });
     for await (const chunk of body as AsyncIterable<Uint8Array>) {
       signal.throwIfAborted();
       await this.#push(chunk);
       this.#ingest.progress(this.offset);
     }
-    if (this.offset !== this.#geometry.size) throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'it closed before the end of the blob' });
+    if (this.offset !== this.#geometry.size)
+      throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'it closed before the end of the blob' });
   }
 
   /** Whether all that was read is the blob that its digest names. Ends the running hash. */

@@ -1,4 +1,5 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { AnnounceClient } from '@sealift/bittorrent';
@@ -11,6 +12,7 @@ import type { ConfigOf } from '../config.ts';
 import { createProcessLogger, surviveBugs, untilAborted } from '../logging.ts';
 import { NodeAdmin } from '../node-admin.ts';
 import { NodeEngine } from '../node-engine.ts';
+import { isUnspecified } from '../option-values.ts';
 import type { NODE_OPTIONS } from '../options.ts';
 import { loadRegistries } from '../registries.ts';
 import { ServiceStack } from '../service-stack.ts';
@@ -69,7 +71,7 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
             report.catch((error: unknown) => log.warn('report_failed', { nodeId, error }));
           },
           listen: config.peerListen,
-          ...(config.peerAddress === undefined ? {} : { advertise: config.peerAddress }),
+          ...advertiseOf(config),
           clock,
           log,
         }),
@@ -181,6 +183,12 @@ function readerOf(joinTokenFile: string | undefined): { readJoinToken?: () => Pr
 async function writeInterceptCa(path: string, { certificatePem }: InterceptCa, services: ServiceStack): Promise<void> {
   services.defer(() => rm(path, { force: true }));
   await writeFile(path, certificatePem, { mode: 0o644 });
+}
+
+/** What the node announces: what it was told, else the one address it listens on, else what the tracker sees of it. */
+function advertiseOf({ peerAddress, peerListen }: Config): { advertise?: { host: string; port?: number } } {
+  if (peerAddress !== undefined) return { advertise: peerAddress };
+  return isIP(peerListen.host) === 0 || isUnspecified(peerListen) ? {} : { advertise: { host: peerListen.host } };
 }
 
 /** A host name as the tracker takes names: what it does not allow becomes a hyphen. */

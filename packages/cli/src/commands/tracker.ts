@@ -9,7 +9,7 @@ import { BlobStore } from '@sealift/store';
 import { AuditFile, Authority, openTrackerState, Tracker } from '@sealift/tracker';
 import type { ConfigOf } from '../config.ts';
 import { createProcessLogger, surviveBugs, untilAborted } from '../logging.ts';
-import type { Endpoint } from '../option-values.ts';
+import { isUnspecified } from '../option-values.ts';
 import type { TRACKER_OPTIONS } from '../options.ts';
 import { loadRegistries } from '../registries.ts';
 import { SeederIdentity } from '../seeder-identity.ts';
@@ -141,10 +141,6 @@ function seederAddress({ seederAddress: given, seederListen }: ConfigOf<typeof T
     });
   }
   return host;
-}
-
-function isUnspecified({ host }: Pick<Endpoint, 'host'>): boolean {
-  return host === '0.0.0.0' || host === '::';
 }
 
 function formatAddress(host: string, port: number): string {

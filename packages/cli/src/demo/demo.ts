@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   AppError,
+  type LogLevel,
   parseClusterId,
   parseNodeId,
   parseRegistryHost,
@@ -64,11 +65,11 @@ interface DemoResult {
 
 /** `sealift demo`: the main job on one machine, in processes of their own, then two refusals seen live. */
 export async function runDemo(
-  { json, nodes, registryRate }: ConfigOf<typeof DEMO_OPTIONS>,
+  { json, nodes, registryRate, keep, logLevel }: ConfigOf<typeof DEMO_OPTIONS>,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'sealift-demo-'));
-  const demo = new Demo({ directory, nodes, registryRate, signal });
+  const demo = new Demo({ directory, nodes, registryRate, logLevel, signal });
   try {
     const result = await demo.run();
     if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
@@ -79,7 +80,8 @@ export async function runDemo(
     process.exitCode = 130;
   } finally {
     await demo.stop();
-    await rm(directory, { recursive: true, force: true });
+    if (keep) say(`Logs are in ${directory}.`);
+    else await rm(directory, { recursive: true, force: true });
   }
 }
 
@@ -87,14 +89,22 @@ class Demo {
   readonly #directory: string;
   readonly #nodeCount: number;
   readonly #registryRate: number;
+  readonly #logLevel: LogLevel;
   readonly #signal: AbortSignal;
   readonly #processes: DemoProcess[] = [];
   readonly #user = { username: 'demo', password: randomBytes(12).toString('base64url') };
 
-  constructor(options: { directory: string; nodes: number; registryRate: number; signal: AbortSignal }) {
+  constructor(options: {
+    directory: string;
+    nodes: number;
+    registryRate: number;
+    logLevel: LogLevel;
+    signal: AbortSignal;
+  }) {
     this.#directory = options.directory;
     this.#nodeCount = options.nodes;
     this.#registryRate = options.registryRate;
+    this.#logLevel = options.logLevel;
     this.#signal = options.signal;
   }
 
@@ -182,7 +192,13 @@ class Demo {
       TRACKER_HOST,
     ];
     const seeder = ['--seeder-listen', `${TRACKER_HOST}:0`];
-    const process = this.#spawn('tracker', MAIN, [...args, ...seeder, ...registryFlags(upstream)]);
+    const process = this.#spawn('tracker', MAIN, [
+      ...args,
+      ...seeder,
+      ...registryFlags(upstream),
+      '--log-level',
+      this.#logLevel,
+    ]);
     const { address, fingerprint } = await process.started();
     const tokenFile = join(this.#directory, 'join-token');
     const token = this.#spawn('token', MAIN, [
@@ -210,7 +226,7 @@ class Demo {
     const process = this.#spawn(name, MAIN, [
       ...['node', '--name', name, '--data', data, '--tracker', `${tracker.origin}#${tracker.fingerprint}`],
       ...['--join-token-file', tracker.tokenFile, '--listen', `${host}:0`, '--peer-listen', `${host}:0`],
-      ...['--intercept-ca-file', interceptCaFile, ...registryFlags(upstream)],
+      ...['--intercept-ca-file', interceptCaFile, ...registryFlags(upstream), '--log-level', this.#logLevel],
     ]);
     const { proxy, peer } = await process.started();
     return { name, data, interceptCaFile, proxy: endpointOf(proxy), peer: endpointOf(peer) };

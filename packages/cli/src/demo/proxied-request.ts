@@ -38,7 +38,6 @@ export async function requestOnce(
     path,
     host: hostname,
     port,
-    agent: false,
     signal,
     timeout: HEAD_TIMEOUT_MS,
     headers: { host: registry, connection: 'close', 'content-length': String(body?.length ?? 0), ...headers },

@@ -25,8 +25,8 @@ export function intruderOf(material: TlsMaterial): Intruder {
 }
 
 /**
- * Connects to a peer as `intruder`, asks for a swarm with `grant` (or without one) and for its first block, and answers
- * with the number of bytes that the peer sent over TLS before it closed.
+ * Connects to a peer as `intruder`, asks for a swarm with `grant` (or without one), and answers with the number of bytes
+ * that the peer sent over TLS before it closed. A rightful peer hears a handshake and a bitfield at once.
  */
 export async function bytesServedTo(
   intruder: Intruder,
@@ -51,8 +51,6 @@ export async function bytesServedTo(
         id: EXTENSION.handshake,
         payload: encodeExtendedHandshake({ messages: new Map(), ...(grant === undefined ? {} : { grant }) }),
       }),
-      encodeMessage({ type: 'interested' }),
-      encodeMessage({ type: 'request', index: 0, begin: 0, length: 16 * 1024 }),
     ]),
   );
   await promise;
