@@ -46,6 +46,7 @@ export const LOG_EVENTS = [
   // proxy
   'trust_written',
   'trust_removed',
+  'trust_skipped',
   'connect_refused',
   'blob_served',
   'blob_fallback',

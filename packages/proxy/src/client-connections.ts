@@ -6,7 +6,8 @@ import type { Socket } from 'node:net';
 const IDLE_TUNNEL_MS = 1000;
 
 interface ClientConnection {
-  readonly socket: Socket;
+  /** What the client's bytes come out of: the TCP socket, or the TLS socket on it. */
+  socket: Socket;
   /** Answers that are being made for it. */
   readonly running: Set<ServerResponse>;
   isTunnel: boolean;
@@ -33,7 +34,10 @@ export class ClientConnections {
   /** Makes `tlsSocket` another name of the connection that it is spoken on. */
   alias(tlsSocket: Socket, socket: Socket): void {
     const connection = this.#bySocket.get(socket);
-    if (connection !== undefined) this.#bySocket.set(tlsSocket, connection);
+    if (connection === undefined) return;
+    this.#bySocket.set(tlsSocket, connection);
+    connection.socket = tlsSocket;
+    if (this.#isDraining) this.#endIfIdle(connection);
   }
 
   /** Says that from now on two others talk on this connection. */
@@ -67,7 +71,10 @@ export class ClientConnections {
     this.#isDraining = true;
     for (const connection of this.#all.values()) this.#endIfIdle(connection);
     const deadline = setTimeout(() => {
-      for (const { socket } of this.#all.values()) socket.destroy();
+      for (const [tcpSocket, { socket }] of this.#all) {
+        socket.destroy();
+        tcpSocket.destroy();
+      }
     }, timeoutMs);
     await Promise.all([...this.#all.keys()].map((socket) => socket.closed || once(socket, 'close')));
     clearTimeout(deadline);
