@@ -32,7 +32,7 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
   const registries = await loadRegistries(
     config.registry,
     config.registryCa,
-    certsDirectory === undefined ? undefined : (registry) => readUpstreamAnchors({ certsDirectory, registry }),
+    certsDirectory === undefined ? undefined : (registry) => readUpstreamAnchors({ certsDirectory, registry, log }),
   );
   const services = new ServiceStack();
   try {
@@ -131,7 +131,7 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
         new TrustFiles({
           certsDirectory,
           registries: config.registry,
-          certificatePem: interceptCa.certificatePem,
+          interceptCa,
           log,
         }),
       );
