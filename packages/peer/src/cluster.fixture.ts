@@ -9,6 +9,7 @@ import {
   type ContentSigner,
   createContentSigner,
   peerIdOf,
+  signHashBatch,
 } from '@sealift/bittorrent';
 import {
   AppError,
@@ -115,6 +116,7 @@ export class TestCluster {
   readonly grantKey: Key;
   readonly #directory: string;
   readonly #peers: TestPeer[] = [];
+  #attacker: Promise<NodeCredentials> | undefined;
 
   private constructor(o: { ca: SwarmCa; grantKey: Key; contentKey: Key; directory: string }) {
     this.ca = o.ca;
@@ -161,6 +163,12 @@ export class TestCluster {
       privateKeyPem,
     };
     return { identity: identityOfCertificate(new X509Certificate(issued.certificatePem)), tls, cluster: this.info };
+  }
+
+  /** The credentials of a node that is enrolled and not to be trusted. */
+  attacker(): Promise<NodeCredentials> {
+    this.#attacker ??= this.credentials(nodeIdOf('mallory'));
+    return this.#attacker;
   }
 
   async mint(
@@ -250,6 +258,16 @@ export class TestCluster {
     return seeder;
   }
 
+  /** The final signed hash list of the blob. */
+  batches(blob: TestBlob): Buffer[] {
+    const { pieceCount, size, pieceLength } = blob.geometry;
+    const hashes: Buffer[] = [];
+    for (let index = 0; index < pieceCount; index += 1) hashes.push(hashOf(blob, index));
+    const { swarmId, digest } = blob;
+    const batch = { swarmId, digest, size, pieceLength, firstIndex: 0, isComplete: true, isWithdrawn: false };
+    return [signHashBatch({ ...batch, hashes: Buffer.concat(hashes) }, this.signer)];
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#peers.map((peer) => peer.stop()));
     await rm(this.#directory, { recursive: true, force: true });
@@ -262,6 +280,14 @@ export function pieceOf({ bytes, geometry }: TestBlob, index: number): ArrayBuff
   const start = index * geometry.pieceLength;
   new Uint8Array(buffer).set(bytes.subarray(start, start + geometry.pieceLength));
   return buffer;
+}
+
+/** SHA-256 of piece `index`. */
+export function hashOf({ bytes, geometry }: TestBlob, index: number): Buffer {
+  const start = index * geometry.pieceLength;
+  return createHash('sha256')
+    .update(bytes.subarray(start, start + geometry.pieceLength))
+    .digest();
 }
 
 class FakeGrants implements GrantSource {

@@ -250,6 +250,7 @@ export class PieceFetcher {
     this.#scheduler.release(connection, blocks, { isGone: true });
   }
 
+  debug(): string { return JSON.stringify({active:this.isActive,cand:this.picker.candidateCount,started:this.#scheduler.startedCount,verifying:this.#verifying.size,max:this.#maxPieces,paused:this.#pausedUntil,sched:(this.#scheduler as any).debug(), short:this.#buffers.isShort}); }
   #takeBuffer(): ArrayBuffer | undefined {
     const inUse = this.#scheduler.startedCount + this.#verifying.size;
     if (inUse >= this.#maxPieces) return undefined;

@@ -585,6 +585,7 @@ export class Swarm implements ConnectionHost {
     const before = now - (isLonely ? lonelyStallTimeoutMs : stallTimeoutMs);
     const reason = isLonely ? 'no peer and no tracker' : 'nothing arrived';
     const expired = this.#waiters.expire(before, this.#lastProgressAt, () => new AppError('SWARM_STALLED', { reason }));
+    if (expired > 0) console.error(this.#fetcher.debug(), [...this.#connections].map(c=>({id:c.remote.id,open:c.isOpen,choked:c.session.isChoked,wanted:c.wantedCount,out:c.outstanding.count,blocks:[...c.outstanding.blocks()].slice(0,3),snubs:c.snubs,win:c.window.bytes,has:c.handle?.pieces.count,lim:c.session.requestLimit})), this.blob.bitfield.toBytes().toString('hex'), this.hashes.list.knownCount, this.hashes.list.isComplete);
     if (expired > 0) this.#log.warn('swarm_stalled', { reason, readers: expired, peers: this.#connections.size });
   }
 
