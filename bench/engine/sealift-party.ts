@@ -1,0 +1,142 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { open, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { createContentSigner, peerIdOf } from '@sealift/bittorrent';
+import {
+  type Digest,
+  type NodeId,
+  pieceGeometry,
+  pieceSize,
+  type RegistryHost,
+  type SwarmId,
+  silentLogger,
+  systemClock,
+} from '@sealift/core';
+import { type IdentitySource, PeerEngine } from '@sealift/peer';
+import { identityOfCertificate, type TlsMaterial } from '@sealift/pki';
+import { BlobStore } from '@sealift/store';
+import type { ClusterInfo } from '@sealift/tracker-api';
+import { answerQuestions } from '../harness/party-side.ts';
+
+/** Time between announces, in ms: longer than any transfer here. */
+const ANNOUNCE_INTERVAL_MS = 600_000;
+
+/** Who this process is and whom it may find. */
+export interface StartOrder {
+  readonly tls: TlsMaterial;
+  readonly cluster: ClusterInfo;
+  /** Directory of the store. */
+  readonly store: string;
+  readonly quotaBytes: number;
+  readonly swarmId: SwarmId;
+  readonly grant: string;
+  /** What the tracker would hand out. */
+  readonly peer?: { readonly host: string; readonly port: number; readonly nodeId: NodeId };
+}
+
+interface BlobOrder {
+  readonly registry: RegistryHost;
+  readonly digest: Digest;
+  readonly swarmId: SwarmId;
+  readonly size: number;
+  readonly pieceLength: number;
+}
+
+/** Puts a file into the store, as the seeder does with what it reads from a registry. */
+export type IngestOrder = BlobOrder & { readonly file: string; readonly contentKeyPem: string };
+
+/** Fetches a blob; `batches` are base64. */
+export type DownloadOrder = BlobOrder & { readonly batches: readonly string[] };
+
+interface Running {
+  readonly store: BlobStore;
+  readonly engine: PeerEngine;
+  readonly directory: string;
+}
+
+const never = new AbortController().signal;
+let running: Running | undefined;
+
+answerQuestions({
+  start: async (order: StartOrder) => {
+    running = await start(order);
+    return running.engine.port;
+  },
+  ingest: (order: IngestOrder) => ingest(demandRunning(), order),
+  download: (order: DownloadOrder) => download(demandRunning(), order),
+  dataFile: () => dataFileIn(demandRunning().directory),
+  stop: async () => {
+    const { engine, store } = demandRunning();
+    await engine.stop();
+    await store.stop();
+  },
+});
+
+async function start({
+  tls,
+  cluster,
+  store: directory,
+  quotaBytes,
+  swarmId,
+  grant,
+  peer,
+}: StartOrder): Promise<Running> {
+  const [clock, log] = [systemClock, silentLogger];
+  const store = new BlobStore({ directory, quotaBytes, clock, log });
+  await store.start();
+  const credentials = { identity: identityOfCertificate(new X509Certificate(tls.certificatePem)), tls, cluster };
+  const identity: IdentitySource = { current: () => credentials, onChange: () => () => {} };
+  const peers = peer === undefined ? [] : [{ host: peer.host, port: peer.port, peerId: peerIdOf(peer.nodeId) }];
+  const engine = new PeerEngine({
+    identity,
+    grants: { grantFor: (id) => (id === swarmId ? grant : undefined), onChange: () => () => {} },
+    store,
+    announce: async () => ({ intervalMs: ANNOUNCE_INTERVAL_MS, complete: 1, incomplete: 1, peers }),
+    listen: { host: '127.0.0.1', port: 0 },
+    clock,
+    log,
+  });
+  await engine.start();
+  return { store, engine, directory };
+}
+
+async function ingest({ engine, store }: Running, order: IngestOrder): Promise<readonly string[]> {
+  const { registry, digest, swarmId } = order;
+  const geometry = pieceGeometry(order.size, order.pieceLength);
+  const signer = createContentSigner(createPrivateKey(order.contentKeyPem));
+  const target = await engine.ingest({ blob: { registry, digest }, swarmId, geometry, signer });
+  await using file = await open(order.file);
+  let buffer = new ArrayBuffer(order.pieceLength);
+  for (let index = 0; index < geometry.pieceCount; index += 1) {
+    await file.read(new Uint8Array(buffer), 0, pieceSize(geometry, index), index * order.pieceLength);
+    buffer = await target.addPiece(index, buffer);
+  }
+  await target.complete();
+  return (store.get(swarmId)?.hashRecords ?? []).map((record) => record.toString('base64'));
+}
+
+async function download({ engine }: Running, order: DownloadOrder): Promise<void> {
+  const { registry, digest, swarmId } = order;
+  const swarm = await engine.download({
+    blob: { registry, digest },
+    swarmId,
+    geometry: pieceGeometry(order.size, order.pieceLength),
+    batches: order.batches.map((batch) => Buffer.from(batch, 'base64')),
+  });
+  const release = swarm.acquire();
+  await swarm.waitForComplete({ signal: never });
+  release();
+}
+
+/** The blob as the store keeps it: the one file named `data` below the directory. */
+async function dataFileIn(directory: string): Promise<string> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const found = entries.find((entry) => entry.isFile() && entry.name === 'data');
+  if (found === undefined) throw new Error('the store holds no blob');
+  return path.join(found.parentPath, found.name);
+}
+
+function demandRunning(): Running {
+  if (running === undefined) throw new Error('not started');
+  return running;
+}
