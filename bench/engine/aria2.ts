@@ -1,7 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { demandEqualFiles, warmMemory } from '../harness/files.ts';
 import { freePort } from '../harness/free-port.ts';
 import { cpuSecondsOf, endedChildrenCpuSeconds } from '../harness/process-usage.ts';
@@ -9,6 +10,13 @@ import type { Contender } from '../harness/rounds.ts';
 import type { Scope } from '../harness/scope.ts';
 import type { OnePeerTracker } from './one-peer-tracker.ts';
 import { figuresOf, type Payload } from './transfer.ts';
+
+/** Unit of `st_blocks` (stat(2)), in bytes. */
+const BLOCK_LENGTH = 512;
+/** How often the file is looked at, in ms: one hundredth of a transfer of a GiB. */
+const POLL_MS = 20;
+/** A transfer that takes longer, in ms, has hung. */
+const DEADLINE_MS = 300_000;
 
 const COMMON = [
   '--no-conf=true',
@@ -25,8 +33,8 @@ const COMMON = [
 ];
 
 /**
- * aria2 in clear. It cannot be told of a peer, only of a tracker: ours hands out the seeder and nobody else. Its start
- * is inside its figures: little CPU, and a second or so until it dials, which large files hide.
+ * aria2 in clear. It cannot be told of a peer, only of a tracker: ours hands out the seeder and nobody else. It does
+ * things once a second, so its start and end take seconds: its speed counts from the first byte in its file to the last.
  */
 export function aria2(
   scope: Scope,
@@ -48,12 +56,13 @@ export function aria2(
         await said(seeder, /listening on TCP port|Seeding|Download complete/);
         const seederBefore = cpuOf(seeder);
         const endedBefore = endedChildrenCpuSeconds();
-        const startedAt = performance.now();
         const leech = ['--seed-time=0', `--listen-port=${await freePort()}`];
         const leecher = aria2c(scope, [...COMMON, ...leech, `--dir=${directory}`, torrent]);
         const ended = once(leecher, 'exit');
-        await said(leecher, /Download complete/);
-        const seconds = (performance.now() - startedAt) / 1000;
+        leecher.stdout?.resume();
+        const seconds = await secondsOfWriting(path.join(directory, path.basename(file)), size, {
+          signal: scope.signal,
+        });
         const [code] = (await ended) as [number | null];
         if (code !== 0) throw new Error(`aria2 ended with ${code}`);
         const cpuSeconds = {
@@ -68,6 +77,19 @@ export function aria2(
       }
     },
   };
+}
+
+/** Time from the first block of a file that is being written to its last, in seconds. */
+async function secondsOfWriting(file: string, size: number, { signal }: { signal: AbortSignal }): Promise<number> {
+  let startedAt: number | undefined;
+  const deadline = performance.now() + DEADLINE_MS;
+  while (performance.now() < deadline) {
+    const blocks = (await stat(file).catch(() => undefined))?.blocks ?? 0;
+    if (blocks > 0) startedAt ??= performance.now();
+    if (startedAt !== undefined && blocks * BLOCK_LENGTH >= size) return (performance.now() - startedAt) / 1000;
+    await setTimeout(POLL_MS, undefined, { signal });
+  }
+  throw new Error('aria2 did not finish in time');
 }
 
 function aria2c(scope: Scope, args: readonly string[]): ChildProcess {
