@@ -87,10 +87,10 @@ export class Picker {
     return true;
   }
 
-  /** The peer turned out not to have a piece that it showed. */
-  lost(handle: PickerPeer, index: number): void {
+  /** The peer turned out not to have a piece that it showed; `false` if it never showed it. */
+  lost(handle: PickerPeer, index: number): boolean {
     const peer = handle as CountedPeer;
-    if (!peer.pieces.has(index)) return;
+    if (!peer.pieces.has(index)) return false;
     if (peer.isCountedAsFull) {
       peer.isCountedAsFull = false;
       for (let each = 0; each < peer.pieces.length; each += 1) this.#order.raise(each);
@@ -98,6 +98,7 @@ export class Picker {
     peer.pieces.delete(index);
     this.#order.lower(index);
     if (this.#order.has(index)) peer.candidates -= 1;
+    return true;
   }
 
   /** The reader waits for piece `index` next. */

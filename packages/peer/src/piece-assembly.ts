@@ -52,7 +52,6 @@ export class PieceAssembly<Peer> {
     this.#senders = new Array(blocks).fill(undefined);
   }
 
-  debug(): unknown { return {i:this.index,s:[...this.#states].join(''),a:[...this.#askers].join(''),ex:this.isExclusive,hint:this.#missingHint}; }
   get isWhole(): boolean {
     return this.#hereCount === this.#states.length;
   }

@@ -40,7 +40,8 @@ export class PieceFetcher {
   readonly #suspects: Suspects;
   readonly #connections: ReadonlySet<Connection>;
   readonly #maxPieces: number;
-  readonly #verifying = new Set<Promise<void>>();
+  /** Whole pieces on their way through the store, by index. */
+  readonly #verifying = new Map<number, Promise<void>>();
   readonly #retry = (): void => this.fillAll();
   /** Whether anybody wants the blob here. */
   isActive = false;
@@ -83,8 +84,9 @@ export class PieceFetcher {
   /** Pieces `[first, first + count)` may be fetched where their hash is known and they are not here. */
   hashesKnown(first: number, count: number): void {
     for (let index = first; index < first + count; index += 1) {
-      const isStarted = this.#scheduler.assembly(index) !== undefined;
-      if (!isStarted && !this.#blob.bitfield.has(index) && this.#hashes.list.hashOf(index) !== undefined) {
+      // The last batch says every hash once more, also of pieces that are on their way.
+      const isUnderWay = this.#scheduler.assembly(index) !== undefined || this.#verifying.has(index);
+      if (!isUnderWay && !this.#blob.bitfield.has(index) && this.#hashes.list.hashOf(index) !== undefined) {
         this.picker.want(index);
       }
     }
@@ -140,12 +142,12 @@ export class PieceFetcher {
     this.fill(connection);
   }
 
-  /** The peer will not send a block that we asked for. */
-  rejected(connection: Connection, block: BlockRange): void {
+  /** The peer will not send a block that we asked for. Tells whether it has given up the piece since it showed it. */
+  rejected(connection: Connection, block: BlockRange): boolean {
     this.#scheduler.release(connection, [block], { isGone: false });
-    // It serves us and yet has not got the piece: it gave it up since it showed it.
-    if (!connection.session.isChoked && connection.handle !== undefined)
-      this.picker.lost(connection.handle, block.index);
+    // One that chokes us may still have it; one that serves us has not.
+    if (connection.session.isChoked || connection.handle === undefined) return false;
+    return this.picker.lost(connection.handle, block.index);
   }
 
   /** The connection has ended. */
@@ -174,7 +176,7 @@ export class PieceFetcher {
   async stop(): Promise<void> {
     this.isActive = false;
     for (const { buffer } of this.#scheduler.dropAll()) this.#buffers.give(buffer);
-    await Promise.all(this.#verifying);
+    await Promise.all(this.#verifying.values());
   }
 
   #blockIsHere(connection: Connection, assembly: PieceAssembly<Connection>, block: BlockRange, now: number): void {
@@ -182,8 +184,7 @@ export class PieceFetcher {
     if (assembly.askersOf(block.begin) > 0) this.#cancelOthers(assembly, block);
     if (!assembly.isWhole) return;
     this.#scheduler.finish(assembly.index);
-    const verification = this.#verify(assembly).finally(() => this.#verifying.delete(verification));
-    this.#verifying.add(verification);
+    this.#verifying.set(assembly.index, this.#verify(assembly));
   }
 
   #cancelOthers(assembly: PieceAssembly<Connection>, block: BlockRange): void {
@@ -202,12 +203,14 @@ export class PieceFetcher {
     try {
       if (expected === undefined) throw new AppError('PIECE_REJECTED', { reason: 'its hash is not known' });
       const written = await this.#blob.writePiece(index, buffer, expected);
+      this.#verifying.delete(index);
       const culprits = this.#judge(index, written, nodes);
       this.#buffers.give(written.buffer);
       if (written.verified) this.#sink.verified(index);
       else this.picker.want(index);
       for (const culprit of culprits) this.#sink.caught(culprit);
     } catch (error) {
+      this.#verifying.delete(index);
       // The store keeps the buffer of a write that failed.
       this.#buffers.forfeit(byteLength);
       this.#pausedUntil = this.#clock.now() + DISK_PAUSE_MS;
@@ -250,7 +253,6 @@ export class PieceFetcher {
     this.#scheduler.release(connection, blocks, { isGone: true });
   }
 
-  debug(): string { return JSON.stringify({active:this.isActive,cand:this.picker.candidateCount,started:this.#scheduler.startedCount,verifying:this.#verifying.size,max:this.#maxPieces,paused:this.#pausedUntil,sched:(this.#scheduler as any).debug(), short:this.#buffers.isShort}); }
   #takeBuffer(): ArrayBuffer | undefined {
     const inUse = this.#scheduler.startedCount + this.#verifying.size;
     if (inUse >= this.#maxPieces) return undefined;

@@ -57,7 +57,6 @@ export class RequestScheduler<Peer extends RequestTarget> {
     this.#mustBeExclusive = mustBeExclusive;
   }
 
-  debug(): unknown { return [...this.#started.values()].map((a) => (a as any).debug()); }
   /** Pieces in the making. */
   get startedCount(): number {
     return this.#started.size;

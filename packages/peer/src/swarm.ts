@@ -2,6 +2,7 @@ import type { AnnounceAnswer, AnnounceRequest, BlockRange, ContentVerifier, Hash
 import { peerIdOf } from '@sealift/bittorrent';
 import {
   AppError,
+  Bitfield,
   type Clock,
   isAppError,
   type Logger,
@@ -69,6 +70,11 @@ export class Swarm implements ConnectionHost {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #connections = new Set<Connection>();
+  /**
+   * The pieces that every `wantedCount` reckons with as held. The store sets its own bits earlier, so counting by those
+   * would lose a piece that a peer shows in between.
+   */
+  readonly #held: Bitfield;
   readonly #byNode = new Map<NodeId, Connection>();
   readonly #dialled = new Map<Connection, { address: PeerAddress; openedAt: number }>();
   readonly #book: AddressBook;
@@ -92,6 +98,7 @@ export class Swarm implements ConnectionHost {
     const { limits, clock, random } = environment;
     this.swarmId = blob.swarmId;
     this.blob = blob;
+    this.#held = Bitfield.fromBytes(blob.bitfield.toBytes(), blob.geometry.pieceCount);
     this.#environment = environment;
     this.#limits = limits;
     this.#clock = clock;
@@ -334,7 +341,7 @@ export class Swarm implements ConnectionHost {
         connection.cancelUpload({ index: event.index, begin: event.begin, length: event.length });
         return;
       case 'rejected':
-        this.#fetcher.rejected(connection, { index: event.index, begin: event.begin, length: event.length });
+        this.#rejected(connection, { index: event.index, begin: event.begin, length: event.length });
         return;
       case 'hashes':
         this.takeHashes(event.payload, connection);
@@ -493,7 +500,7 @@ export class Swarm implements ConnectionHost {
     if (pieces === undefined) return;
     connection.handle = this.#fetcher.picker.addPeer(pieces);
     for (let index = 0; index < pieces.length; index += 1) {
-      if (pieces.has(index) && !this.blob.bitfield.has(index)) connection.wantedCount += 1;
+      if (pieces.has(index) && !this.#held.has(index)) connection.wantedCount += 1;
     }
     this.#seeding.join(connection);
     this.#updateInterest(connection);
@@ -502,7 +509,7 @@ export class Swarm implements ConnectionHost {
 
   #peerGained(connection: Connection, index: number): void {
     if (connection.handle === undefined || !this.#fetcher.picker.gained(connection.handle, index)) return;
-    if (!this.blob.bitfield.has(index)) {
+    if (!this.#held.has(index)) {
       connection.wantedCount += 1;
       this.#updateInterest(connection);
       this.#fetcher.fill(connection);
@@ -511,12 +518,18 @@ export class Swarm implements ConnectionHost {
     this.#closeIfUseless(connection);
   }
 
+  #rejected(connection: Connection, block: BlockRange): void {
+    if (!this.#fetcher.rejected(connection, block) || this.#held.has(block.index)) return;
+    connection.wantedCount -= 1;
+    this.#updateInterest(connection);
+  }
+
   #updateInterest(connection: Connection): void {
     connection.setInterested(this.#fetcher.isActive && connection.wantedCount > 0);
   }
 
   #obtained(index: number): void {
-    if (this.#isStopped) return;
+    if (this.#isStopped || !this.#held.add(index)) return;
     this.#lastProgressAt = this.#clock.now();
     for (const connection of this.#connections) {
       if (connection.handle?.pieces.has(index) !== true) continue;
@@ -585,7 +598,6 @@ export class Swarm implements ConnectionHost {
     const before = now - (isLonely ? lonelyStallTimeoutMs : stallTimeoutMs);
     const reason = isLonely ? 'no peer and no tracker' : 'nothing arrived';
     const expired = this.#waiters.expire(before, this.#lastProgressAt, () => new AppError('SWARM_STALLED', { reason }));
-    if (expired > 0) console.error(this.#fetcher.debug(), [...this.#connections].map(c=>({id:c.remote.id,open:c.isOpen,choked:c.session.isChoked,wanted:c.wantedCount,out:c.outstanding.count,blocks:[...c.outstanding.blocks()].slice(0,3),snubs:c.snubs,win:c.window.bytes,has:c.handle?.pieces.count,lim:c.session.requestLimit})), this.blob.bitfield.toBytes().toString('hex'), this.hashes.list.knownCount, this.hashes.list.isComplete);
     if (expired > 0) this.#log.warn('swarm_stalled', { reason, readers: expired, peers: this.#connections.size });
   }
 
