@@ -6,8 +6,9 @@ import { parseArgs } from 'node:util';
 import { engineBenchmark } from './engine/engine.ts';
 import { type Benchmark, UsageError, wholeNumber } from './harness/benchmark.ts';
 import { Scope } from './harness/scope.ts';
+import { serveBenchmark } from './serve/serve.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [engineBenchmark];
+const BENCHMARKS: readonly Benchmark[] = [engineBenchmark, serveBenchmark];
 
 const say = (text: string): void => console.error(text);
 

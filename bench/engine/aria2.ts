@@ -5,11 +5,12 @@ import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { demandEqualFiles, warmMemory } from '../harness/files.ts';
 import { freePort } from '../harness/free-port.ts';
+import type { Payload } from '../harness/payload.ts';
 import { cpuSecondsOf, endedChildrenCpuSeconds } from '../harness/process-usage.ts';
 import type { Contender } from '../harness/rounds.ts';
 import type { Scope } from '../harness/scope.ts';
 import type { OnePeerTracker } from './one-peer-tracker.ts';
-import { figuresOf, type Payload } from './transfer.ts';
+import { figuresOf } from './transfer.ts';
 
 /** Unit of `st_blocks` (stat(2)), in bytes. */
 const BLOCK_LENGTH = 512;

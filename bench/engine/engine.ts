@@ -1,10 +1,6 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { digestFromSha256 } from '@sealift/core';
 import { type Benchmark, type BenchmarkContext, wholeNumber } from '../harness/benchmark.ts';
-import { writeRandomFile } from '../harness/files.ts';
+import { createPayload, type Payload } from '../harness/payload.ts';
 import { alternate, type Contender } from '../harness/rounds.ts';
 import type { Scope } from '../harness/scope.ts';
 import { type Figures, ratioSpread, round, type Spread, spreadOfFigure } from '../harness/statistics.ts';
@@ -18,7 +14,6 @@ import { rawTls } from './raw-tls.ts';
 import { sealift } from './sealift.ts';
 import { createSslTorrentCa } from './ssl-torrent.ts';
 import { writeTorrent } from './torrent.ts';
-import type { Payload } from './transfer.ts';
 import { webtorrent } from './webtorrent.ts';
 
 const KIB = 1024;
@@ -41,7 +36,7 @@ export const engineBenchmark: Benchmark = {
 
 async function run({ scope, rounds, signal, say, values }: BenchmarkContext): Promise<object> {
   demandParts([LIBTORRENT, ARIA2], { say });
-  const payload: Payload = await preparePayload(scope.directory, {
+  const payload = await createPayload(scope.directory, {
     size: wholeNumber(values, 'size', 1) * MIB,
     pieceLength: wholeNumber(values, 'piece-length', 16) * KIB,
   });
@@ -50,17 +45,6 @@ async function run({ scope, rounds, signal, say, values }: BenchmarkContext): Pr
   const results = await alternate(contenders, { rounds, signal, say });
   say(`\n${payload.size / MIB} MiB, ${rounds} rounds by turns, min/median/max\n${tablesOf(results)}`);
   return { ...summaryOf(results), rounds, sizeBytes: payload.size };
-}
-
-async function preparePayload(
-  directory: string,
-  { size, pieceLength }: { size: number; pieceLength: number },
-): Promise<Payload> {
-  const file = path.join(directory, 'payload.bin');
-  await writeRandomFile(file, size);
-  const sha256 = createHash('sha256');
-  await pipeline(createReadStream(file, { highWaterMark: MIB }), sha256);
-  return { file, size, pieceLength, digest: digestFromSha256(sha256.read() as Buffer) };
 }
 
 async function prepareContenders(

@@ -3,11 +3,12 @@ import path from 'node:path';
 import { demandEqualFiles, warmMemory } from '../harness/files.ts';
 import { freePort } from '../harness/free-port.ts';
 import { Party } from '../harness/party.ts';
+import type { Payload } from '../harness/payload.ts';
 import type { Contender } from '../harness/rounds.ts';
 import type { Scope } from '../harness/scope.ts';
 import { DEBIAN_PYTHON } from '../harness/system-parts.ts';
 import type { SslTorrentMember } from './ssl-torrent.ts';
-import { figuresOf, measureTransfer, type Payload } from './transfer.ts';
+import { figuresOf, measureTransfer } from './transfer.ts';
 
 /** libtorrent, in clear or as an SSL torrent with a certificate for each side. */
 export function libtorrent(

@@ -1,10 +1,11 @@
 import path from 'node:path';
 import type { TlsMaterial } from '@sealift/pki';
 import { Party } from '../harness/party.ts';
+import type { Payload } from '../harness/payload.ts';
 import type { Contender } from '../harness/rounds.ts';
 import type { Scope } from '../harness/scope.ts';
 import type { BenchCluster } from './cluster.ts';
-import { figuresOf, measureTransfer, type Payload } from './transfer.ts';
+import { figuresOf, measureTransfer } from './transfer.ts';
 
 /** What the sending side is told. */
 export interface RawSend {

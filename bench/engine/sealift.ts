@@ -4,11 +4,12 @@ import type { Digest, SwarmId } from '@sealift/core';
 import type { GrantUse } from '@sealift/tracker-api';
 import { demandEqualFiles, warmMemory } from '../harness/files.ts';
 import { Party } from '../harness/party.ts';
+import type { Payload } from '../harness/payload.ts';
 import type { Contender } from '../harness/rounds.ts';
 import type { Scope } from '../harness/scope.ts';
 import { type BenchCluster, type BenchMember, REGISTRY } from './cluster.ts';
 import type { DownloadOrder, IngestOrder, StartOrder } from './sealift-party.ts';
-import { figuresOf, measureTransfer, type Payload } from './transfer.ts';
+import { figuresOf, measureTransfer } from './transfer.ts';
 
 const PARTY = path.join(import.meta.dirname, 'sealift-party.ts');
 

@@ -1,17 +1,7 @@
-import type { Digest } from '@sealift/core';
 import type { Usage } from '../harness/party.ts';
 import type { Figures } from '../harness/statistics.ts';
 
 const GIB = 2 ** 30;
-
-/** What every engine of this benchmark moves: one random file, in memory. */
-export interface Payload {
-  readonly file: string;
-  /** SHA-256 of the whole file. */
-  readonly digest: Digest;
-  readonly size: number;
-  readonly pieceLength: number;
-}
 
 /** One measured transfer. */
 export interface Transfer {

@@ -2,9 +2,10 @@ import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { demandEqualFiles, warmMemory } from '../harness/files.ts';
 import { Party } from '../harness/party.ts';
+import type { Payload } from '../harness/payload.ts';
 import type { Contender } from '../harness/rounds.ts';
 import type { Scope } from '../harness/scope.ts';
-import { figuresOf, measureTransfer, type Payload } from './transfer.ts';
+import { figuresOf, measureTransfer } from './transfer.ts';
 
 /** What a side is told to open. */
 export interface WebtorrentStart {
