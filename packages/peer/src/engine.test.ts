@@ -143,7 +143,7 @@ test('of several senders of a false piece, the one who lied is found', async (t)
   const limits = {
     // One block at a time, and never the same block of two peers: the piece gets its blocks from both.
     ...{ minWindowBytes: BLOCK_LENGTH, maxWindowBytes: BLOCK_LENGTH },
-    ...{ endgameAfterMs: 60_000, duplicateAfterMs: 60_000 },
+    ...{ endgameAfterMs: 60_000, duplicateAfterMs: 60_000, requestTimeoutMs: 60_000 },
   };
   const leecher = await cluster.peer('leecher', { limits });
   const swarm = await download(leecher, blob, cluster.batches(blob));
@@ -225,7 +225,10 @@ test('a slow registry is not a stall as long as the seeder says that it reads', 
     isOver = true;
   });
   let bytesRead = 0;
-  const reading = setInterval(() => ingest.progress((bytesRead += 1)), 50);
+  const reading = setInterval(() => {
+    bytesRead += 1;
+    ingest.progress(bytesRead);
+  }, 50);
   t.after(() => clearInterval(reading));
   await new Promise<void>((resolve) => {
     const check = setInterval(() => {

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createContentVerifier, signHashBatch } from '@sealift/bittorrent';
+import { silentLogger } from '@sealift/core';
+import { hashOf, type TestBlob, TestCluster } from './cluster.fixture.ts';
+import { HashKeeper } from './hash-keeper.ts';
+
+function record(
+  cluster: TestCluster,
+  blob: TestBlob,
+  index: number,
+  change: { isComplete?: boolean; hashes?: Buffer } = {},
+) {
+  const { swarmId, digest, geometry } = blob;
+  const { size, pieceLength } = geometry;
+  const batch = { swarmId, digest, size, pieceLength, firstIndex: index, isComplete: false, isWithdrawn: false };
+  return signHashBatch({ ...batch, hashes: hashOf(blob, index), ...change }, cluster.signer);
+}
+
+async function scene(t: Parameters<typeof TestCluster.create>[0]) {
+  const cluster = await TestCluster.create(t);
+  const blob = cluster.blob(3);
+  const { store } = await cluster.peer('keeper');
+  const stored = await store.create(blob.request);
+  const verifier = createContentVerifier(cluster.info.contentKeys);
+  const open = () => new HashKeeper({ blob: stored, verifier: () => verifier, log: silentLogger });
+  return { cluster, blob, stored, open };
+}
+
+test('a batch is news once, is kept, and is there again after a restart', async (t) => {
+  const { cluster, blob, open } = await scene(t);
+  const keeper = open();
+  const batch = record(cluster, blob, 1);
+  assert.equal(keeper.take(batch)?.firstIndex, 1);
+  assert.equal(keeper.take(batch), undefined);
+  assert.equal(keeper.take(record(cluster, blob, 1)), undefined, 'the same hash under another signature');
+  await keeper.settled();
+  assert.deepEqual(open().records, [batch]);
+});
+
+test('the final list takes the place of one batch a piece', async (t) => {
+  const { cluster, blob, open } = await scene(t);
+  const keeper = open();
+  for (const index of [0, 1, 2]) keeper.take(record(cluster, blob, index));
+  const [final] = cluster.batches(blob) as [Buffer];
+  assert.equal(keeper.take(final)?.isComplete, true);
+  await keeper.settled();
+  assert.deepEqual(keeper.records, [final]);
+  assert.deepEqual(open().records, [final]);
+  assert.equal(open().list.isComplete, true);
+});
+
+test('a batch that nobody of the cluster signed, or that contradicts another, is refused and not kept', async (t) => {
+  const { cluster, blob, open } = await scene(t);
+  const keeper = open();
+  const forged = record(cluster, blob, 0);
+  forged[100] = (forged[100] ?? 0) ^ 1;
+  assert.throws(() => keeper.take(forged), { code: 'HASH_BATCH_INVALID' });
+  keeper.take(record(cluster, blob, 0));
+  const second = record(cluster, blob, 0, { hashes: Buffer.alloc(32) });
+  assert.throws(() => keeper.take(second), { code: 'HASH_BATCH_INVALID' });
+  await keeper.settled();
+  assert.equal(keeper.records.length, 1);
+});
