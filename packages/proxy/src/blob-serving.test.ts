@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { type Digest, parseRepository } from '@sealift/core';
 import { FakeRegistry, type FakeRegistryOptions } from '@sealift/testkit';
-import { askRegistry, begin, readAnswer, startProxy, tlsThrough } from './proxy.fixture.ts';
+import { askRegistry, begin, readAnswer, startProxy, tlsThrough, untilEnd } from './proxy.fixture.ts';
 import type { ProxyServerOptions } from './proxy-server.ts';
 
 const repository = parseRepository('lib/app');
@@ -109,7 +109,7 @@ test('a source that throws, even at once, lets the request pass', async (t) => {
 });
 
 test('a source that never answers is not waited for, and what it opens later is closed', async (t) => {
-  const { proxy, ask } = await setUp(t, { limits: { openTimeoutMs: 20 } });
+  const { proxy, ask } = await setUp(t, { limits: { openTimeoutMs: 50 } });
   const late = Promise.withResolvers<void>();
   proxy.blobs.onOpen = () => late.promise;
   assert.ok((await ask()).body.equals(BLOB));
@@ -144,7 +144,7 @@ for (const [kind, afterBytes] of [
   ['hang', 0],
 ] as const) {
   test(`a source that fails (${kind}) after ${afterBytes} bytes is followed by the registry, byte for byte`, async (t) => {
-    const { registry, proxy, digest, ask } = await setUp(t, { limits: { readTimeoutMs: 30 } });
+    const { registry, proxy, digest, ask } = await setUp(t, kind === 'hang' ? { limits: { readTimeoutMs: 300 } } : {});
     proxy.blobs.fail(digest, { kind, afterBytes });
     const { status, body } = await ask();
     assert.equal(status, 200);
@@ -190,6 +190,13 @@ for (const [name, fault] of [
   ['is broken', { kind: 'status', status: 500 }],
   ['ignores Range', { kind: 'ignore-range' }],
   ['resets', { kind: 'reset' }],
+  [
+    'sends a blob of another size',
+    {
+      kind: 'headers',
+      headers: { 'content-range': `bytes 400000-${SIZE}/${SIZE + 1}`, 'content-length': String(SIZE + 1 - 400_000) },
+    },
+  ],
 ] as const) {
   test(`if the registry that follows ${name}, the connection is cut and the body never looks whole`, async (t) => {
     const { registry, proxy, digest, ask } = await setUp(t);
@@ -200,6 +207,17 @@ for (const [name, fault] of [
     assert.equal(proxy.blobs.openCount, 0);
   });
 }
+
+test('a body that could not be finished ends its connection, even one that was to be kept', async (t) => {
+  const { registry, proxy, digest } = await setUp(t);
+  proxy.blobs.fail(digest, { kind: 'throw', afterBytes: 400_000 });
+  registry.fail(digest, { kind: 'status', status: 404 }, { times: 100 });
+  const socket = await tlsThrough(t, proxy.port, { target: registry.host, ca: proxy.interceptCaPem });
+  socket.write(`GET ${pathOf(digest)} HTTP/1.1\r\nHost: ${registry.host}\r\n\r\n`);
+  const text = await untilEnd(socket);
+  assert.match(text, new RegExp(`content-length: ${SIZE}`, 'i'));
+  assert.ok(text.length < 500_000);
+});
 
 test('a client that goes away cancels the read of the source', async (t) => {
   const { registry, proxy, digest } = await setUp(t, { isHeld: false });

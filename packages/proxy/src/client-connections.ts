@@ -29,6 +29,7 @@ export class ClientConnections {
     // Errors end in 'close' as well; there is nobody to tell.
     socket.on('error', () => {});
     socket.once('close', () => this.#all.delete(socket));
+    if (this.#isDraining) socket.destroy();
   }
 
   /** Makes `tlsSocket` another name of the connection that it is spoken on. */

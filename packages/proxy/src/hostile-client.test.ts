@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { connect as tlsConnect } from 'node:tls';
 import {
   ask,
@@ -134,7 +135,7 @@ test('an answer with a head above the limit is a 502', async (t) => {
 });
 
 test('who is slow with a head is cut off: before it, in it, in the TLS handshake, and behind it', async (t) => {
-  const { proxy, host } = await setUp(t, { limits: { headersTimeoutMs: 50 } });
+  const { proxy, host } = await setUp(t, { limits: { headersTimeoutMs: 500 } });
   const silent = await dial(t, proxy.port);
   const slow = await dial(t, proxy.port);
   slow.write('GET /healthz HTTP/1.1\r\nHost: ');
@@ -147,14 +148,15 @@ test('who is slow with a head is cut off: before it, in it, in the TLS handshake
 });
 
 test('a client that is silent in the middle of its upload is cut off', async (t) => {
-  const { proxy, host } = await setUp(t, { limits: { clientIdleTimeoutMs: 40 } });
+  const { proxy, host } = await setUp(t, { limits: { clientIdleTimeoutMs: 300 } });
   const text = await say(t, proxy, host, `PUT /v2/ HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 10\r\n\r\nabc`);
   assert.equal(text, '');
 });
 
 test('a client that waits for a slow blob is not taken for a silent one', async (t) => {
-  const { proxy, host } = await setUp(t, { limits: { clientIdleTimeoutMs: 20 } });
-  proxy.blobs.onOpen = () => new Promise((resolve) => setTimeout(resolve, 80));
+  const { proxy, host } = await setUp(t, { limits: { clientIdleTimeoutMs: 300 } });
+  // Real time has to pass: twice the limit that must not strike.
+  proxy.blobs.onOpen = () => setTimeout(600);
   const path = `/v2/a/blobs/sha256:${'0'.repeat(64)}`;
   const socket = await tlsThrough(t, proxy.port, { target: host, ca: proxy.interceptCaPem });
   assert.equal((await ask(socket, { path, headers: { Host: host } })).status, 200);

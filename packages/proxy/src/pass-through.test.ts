@@ -193,6 +193,18 @@ test('GET and HEAD survive passing faults of the connection, two in a row', asyn
   }
 });
 
+test('a push gets a connection of its own, since it could not be repeated on another one', async (t) => {
+  const sockets: Socket[] = [];
+  const { open, host } = await setUp(t, (request, response) => {
+    sockets.push(request.socket);
+    response.end('ok');
+  });
+  await ask(await open(), { path: '/v2/', headers: { Host: host } });
+  await new Promise(setImmediate);
+  await ask(await open(), { method: 'POST', path: '/v2/x', headers: { Host: host, 'Content-Length': '0' } });
+  assert.notEqual(sockets[0], sockets[1]);
+});
+
 test('a push is never sent twice', async (t) => {
   let count = 0;
   const { open, host } = await setUp(t, (request) => {
@@ -278,7 +290,7 @@ test('a client that stops reading stops the registry’s body, and others go on'
     const part = Buffer.alloc(1024 * 1024);
     while (!response.destroyed && written < 256 * part.length) {
       written += part.length;
-      if (!response.write(part)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      await new Promise<void>((resolve) => response.write(part, () => resolve()));
     }
     response.end();
   });

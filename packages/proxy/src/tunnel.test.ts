@@ -133,7 +133,7 @@ test('a slow reader at one end holds back the other', async (t) => {
     const part = Buffer.alloc(1024 * 1024);
     while (!socket.destroyed && written < 256 * part.length) {
       written += part.length;
-      if (!socket.write(part)) await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+      await new Promise<void>((resolve) => socket.write(part, () => resolve()));
     }
   });
   const proxy = await proxyFor(t);
