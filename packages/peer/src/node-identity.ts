@@ -1,13 +1,8 @@
-import { type Agent as UndiciAgent, Agent } from 'undici';
-import { AppError, type Clock, isAppError, type Logger, parseClusterId } from '@sealift/core';
-import {
-  createSigningRequest,
-  fetchTrustAnchor,
-  identityOfCertificate,
-  trackerConnectOptions,
-} from '@sealift/pki';
-import { type EnrolAnswer, TrackerClient } from '@sealift/tracker-api';
 import { X509Certificate } from 'node:crypto';
+import { AppError, type Clock, isAppError, type Logger, parseClusterId } from '@sealift/core';
+import { createSigningRequest, fetchTrustAnchor, identityOfCertificate, trackerConnectOptions } from '@sealift/pki';
+import { type EnrolAnswer, TrackerClient } from '@sealift/tracker-api';
+import { Agent, type Agent as UndiciAgent } from 'undici';
 import type { IdentitySource, NodeCredentials } from './ports.ts';
 
 /** First pause after a failed enrolment or renewal, in ms; doubles up to {@link MAX_RETRY_MS}. */
@@ -67,7 +62,9 @@ export class NodeIdentity {
   /** The present credentials; `undefined` before enrolment and after the certificate's end. */
   get credentials(): NodeCredentials | undefined {
     const credentials = this.#credentials;
-    return credentials !== undefined && credentials.identity.notAfter > this.#options.clock.now() ? credentials : undefined;
+    return credentials !== undefined && credentials.identity.notAfter > this.#options.clock.now()
+      ? credentials
+      : undefined;
   }
 
   /** Whether this node enrols by the registry credentials of a pull rather than by a join token. */
@@ -79,7 +76,8 @@ export class NodeIdentity {
   get source(): IdentitySource {
     return {
       current: () => {
-        if (this.#credentials === undefined) throw new AppError('CERT_REQUIRED', { reason: 'the node is not enrolled yet' });
+        if (this.#credentials === undefined)
+          throw new AppError('CERT_REQUIRED', { reason: 'the node is not enrolled yet' });
         return this.#credentials;
       },
       onChange: (listener) => this.onChange(listener),
@@ -138,7 +136,10 @@ export class NodeIdentity {
     // Calls under way finish on the old pool; `close` waits for them, and nobody waits for it.
     previous?.close().catch(() => previous.destroy());
     this.#failures = 0;
-    this.#options.log.info(isRenewal ? 'certificate_renewed' : 'enrolled', { nodeId: identity.id, notAfter: identity.notAfter });
+    this.#options.log.info(isRenewal ? 'certificate_renewed' : 'enrolled', {
+      nodeId: identity.id,
+      notAfter: identity.notAfter,
+    });
     this.#scheduleRenewal();
     for (const listener of this.#listeners) listener();
   }
@@ -190,7 +191,10 @@ export class NodeIdentity {
     } catch (error) {
       if (this.#stopped.signal.aborted) return;
       this.#failures += 1;
-      this.#options.log.warn(isRenewal ? 'certificate_renewal_failed' : 'enrolment_failed', { error, attempt: this.#failures });
+      this.#options.log.warn(isRenewal ? 'certificate_renewal_failed' : 'enrolment_failed', {
+        error,
+        attempt: this.#failures,
+      });
       const pauseMs = Math.min(MAX_RETRY_MS, MIN_RETRY_MS * 2 ** Math.min(this.#failures - 1, 10));
       this.#schedule(pauseMs * (0.75 + 0.5 * this.#random()));
     }
@@ -198,7 +202,8 @@ export class NodeIdentity {
 
   async #findTrustAnchor(signal: AbortSignal): Promise<void> {
     const { trust, origin } = this.#options;
-    if ('fingerprint' in trust) this.#trustAnchors = await fetchTrustAnchor({ origin, fingerprint: trust.fingerprint }, { signal });
+    if ('fingerprint' in trust)
+      this.#trustAnchors = await fetchTrustAnchor({ origin, fingerprint: trust.fingerprint }, { signal });
   }
 
   async #enrol(signal: AbortSignal): Promise<void> {
@@ -206,7 +211,10 @@ export class NodeIdentity {
     if (readJoinToken === undefined) return;
     const joinToken = (await readJoinToken()).trim();
     const { csrPem, privateKeyPem } = await createSigningRequest();
-    const answer = await this.client.enrol({ csr: csrPem, joinToken, ...(name === undefined ? {} : { name }) }, { signal });
+    const answer = await this.client.enrol(
+      { csr: csrPem, joinToken, ...(name === undefined ? {} : { name }) },
+      { signal },
+    );
     this.adopt(answer, privateKeyPem);
   }
 
@@ -216,7 +224,8 @@ export class NodeIdentity {
       this.adopt(await this.client.renew({ csr: csrPem }, { signal }), privateKeyPem);
     } catch (error) {
       // A denied node stays out; anything else may pass, and the certificate still runs.
-      if (isAppError(error, 'TRACKER_REFUSED') && error.details['code'] === 'NODE_DENIED') this.#credentials = undefined;
+      if (isAppError(error, 'TRACKER_REFUSED') && error.details['code'] === 'NODE_DENIED')
+        this.#credentials = undefined;
       throw error;
     }
   }

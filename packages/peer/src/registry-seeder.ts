@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ContentSigner } from '@sealift/bittorrent';
 import {
   AppError,
   type BlobRef,
@@ -11,11 +14,8 @@ import {
   pieceLengthFor,
   type SwarmId,
 } from '@sealift/core';
-import type { ContentSigner } from '@sealift/bittorrent';
 import type { RegistryClient } from '@sealift/registry';
 import type { BlobStore } from '@sealift/store';
-import { createHash } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { PeerEngine } from './engine.ts';
 import type { Ingest } from './ingest.ts';
 import { InlineCache } from './inline-cache.ts';
@@ -47,7 +47,12 @@ interface SeedRequest {
 /** What the seeder has; the tracker's `SeedOffer` by shape. */
 type SeedOffer =
   | { readonly kind: 'inline'; readonly bytes: Uint8Array }
-  | { readonly kind: 'swarm'; readonly size: number; readonly pieceLength: number; readonly batches: readonly Uint8Array[] }
+  | {
+      readonly kind: 'swarm';
+      readonly size: number;
+      readonly pieceLength: number;
+      readonly batches: readonly Uint8Array[];
+    }
   | { readonly kind: 'none'; readonly reason: string };
 
 /** A read that broke; its pieces are on offer, and the next requester's credentials take it further. */
@@ -231,7 +236,8 @@ export class RegistrySeeder {
     this.#log.info('ingest_started', { swarmId, digest: blob.digest, registry: blob.registry, offset: first.offset });
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const body = attempt === 1 ? first : await this.#registry.openBlob(blob, { authorization, offset: read.offset, signal });
+        const body =
+          attempt === 1 ? first : await this.#registry.openBlob(blob, { authorization, offset: read.offset, signal });
         await read.take(body, { signal });
         break;
       } catch (error) {
