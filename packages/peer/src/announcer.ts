@@ -90,7 +90,8 @@ export class Announcer {
     const request = this.#subject.describe();
     if (!isFirst || !this.#hasStarted || request === undefined) return;
     const signal = AbortSignal.timeout(this.#limits.stoppedTimeoutMs);
-    await this.#announce({ ...request, event: 'stopped' }, { signal }).catch(() => {
+    const tell = () => this.#announce({ ...request, event: 'stopped' }, { signal });
+    await this.#gate.run(tell, { signal }).catch(() => {
       // The tracker forgets us by itself when we do not announce again.
     });
   }

@@ -43,7 +43,7 @@ export interface ConnectionHost {
   /** Verified bytes of the blob. */
   read(offset: number, into: Uint8Array): Promise<void>;
   /** Called once, if `opened` was. */
-  closed(connection: Connection, reason: unknown): void;
+  closed(connection: Connection): void;
 }
 
 /** What a connection asks of the engine. */
@@ -276,7 +276,7 @@ export class Connection {
     } else {
       this.#socket.destroy();
     }
-    host?.closed(this, reason);
+    host?.closed(this);
     this.#gate.released(this, reason);
   }
 

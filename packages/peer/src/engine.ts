@@ -358,6 +358,8 @@ export class PeerEngine {
   }
 
   #caught(swarm: Swarm, nodeId: NodeId): void {
+    // Its other pieces that are being verified right now tell nothing new.
+    if (this.#bans.isBanned(nodeId)) return;
     this.#bans.ban(nodeId, this.#limits.banMs);
     this.#log.warn('peer_banned', { swarmId: swarm.swarmId, nodeId, banMs: this.#limits.banMs });
     const reason = new AppError('PIECE_REJECTED', { reason: 'the node sent a false block' });
@@ -385,8 +387,9 @@ export class PeerEngine {
 
   #released(connection: Connection, reason: unknown): void {
     this.#connections.delete(connection);
-    if (isAppError(reason))
-      this.#log.debug('peer_refused', { nodeId: connection.remote.id, address: connection.address, error: reason });
+    // What has no code is neither ours nor the socket's: a bug, which must not pass for a peer's fault.
+    const level = isAppError(reason) || (reason as NodeJS.ErrnoException).code !== undefined ? 'debug' : 'error';
+    this.#log[level]('peer_closed', { nodeId: connection.remote.id, address: connection.address, error: reason });
     const dialled = this.#dialled.get(connection);
     if (dialled === undefined) return;
     this.#dialled.delete(connection);
@@ -466,6 +469,7 @@ export class PeerEngine {
     try {
       dialled = await dial({ ...address, context: this.#present.context }, { signal });
       const { socket, setReceiver } = dialled;
+      signal.throwIfAborted();
       const remote = this.#identify(socket);
       if (address.peerId !== undefined && peerIdOf(remote.id).toString('hex') !== address.peerId) {
         throw new AppError('CERTIFICATE_REJECTED', { reason: 'another node than the tracker said' });
@@ -473,7 +477,9 @@ export class PeerEngine {
       const connection = this.#connect({ socket, remote, address: address.host, swarm });
       setReceiver((buffer, length) => connection.receive(buffer, 0, length));
       swarm.dialConnected(connection, address);
-      await new Promise<void>((connected) => this.#dialled.set(connection, { swarm, address, connected }));
+      await new Promise<void>((connected) => {
+        this.#dialled.set(connection, { swarm, address, connected });
+      });
     } catch (error) {
       dialled?.socket.destroy();
       this.#log.debug('peer_refused', { swarmId: swarm.swarmId, address: address.host, error });

@@ -117,7 +117,7 @@ export class Seeding {
         given: connection.givenSinceRound,
       });
     }
-    const served = this.#choker.decide(peers, this.#slots());
+    const served = this.#choker.decide(peers, peers.size === 0 ? 0 : this.#slots());
     this.#served = served.size;
     for (const connection of peers.keys()) connection.setChoking(!served.has(connection));
   }

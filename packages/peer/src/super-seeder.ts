@@ -113,6 +113,7 @@ export class SuperSeeder<Peer> {
     const reveals = this.#fillAll();
     for (const [peer, view] of this.#peers) {
       if (view.outstanding.size > 0 || view.pieces.isFull || now - view.lastProgressAt < this.#idleMs) continue;
+      if (view.revealed.size >= this.#ours.size) continue;
       const rarest = [...this.#ours]
         .filter((index) => this.#isNewsTo(view, index))
         .sort((a, b) => (this.#holders[a] ?? 0) - (this.#holders[b] ?? 0));

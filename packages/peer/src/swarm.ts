@@ -286,6 +286,8 @@ export class Swarm implements ConnectionHost {
 
   /** Dials, keeps deadlines, hands out slots. Called a few times a second. */
   tick(): void {
+    // Most swarms of a node with a full store are quiet.
+    if (this.#connections.size === 0 && !this.#fetcher.isActive && this.#waiters.size === 0) return;
     const now = this.#clock.now();
     for (const connection of [...this.#connections]) connection.tick();
     this.#fetcher.tick();
@@ -372,10 +374,9 @@ export class Swarm implements ConnectionHost {
     return this.blob.read(offset, into);
   }
 
-  closed(connection: Connection, reason: unknown): void {
+  closed(connection: Connection): void {
     this.#connections.delete(connection);
     if (this.#byNode.get(connection.remote.id) === connection) this.#byNode.delete(connection.remote.id);
-    this.#log.debug('peer_closed', { nodeId: connection.remote.id, error: reason });
     this.#fetcher.lose(connection);
     this.#seeding.leave(connection);
     if (this.#isHungry) this.#announcer.hurry();
