@@ -7,8 +7,9 @@ import { engineBenchmark } from './engine/engine.ts';
 import { type Benchmark, UsageError, wholeNumber } from './harness/benchmark.ts';
 import { Scope } from './harness/scope.ts';
 import { serveBenchmark } from './serve/serve.ts';
+import { trackerBenchmark } from './tracker/tracker.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [engineBenchmark, serveBenchmark];
+const BENCHMARKS: readonly Benchmark[] = [engineBenchmark, serveBenchmark, trackerBenchmark];
 
 const say = (text: string): void => console.error(text);
 

@@ -16,6 +16,7 @@ export const LIBTORRENT: SystemPart = {
   isThere: () => succeeds(DEBIAN_PYTHON, ['-c', 'import libtorrent']),
 };
 export const ARIA2: SystemPart = { debianPackage: 'aria2', isThere: () => succeeds('aria2c', ['--version']) };
+export const TASKSET: SystemPart = { debianPackage: 'util-linux', isThere: () => succeeds('taskset', ['--version']) };
 
 /**
  * Makes sure of `parts`: installs what is missing where this is root on a Debian, and throws with the command to run
