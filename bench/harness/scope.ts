@@ -19,6 +19,9 @@ export class Scope implements AsyncDisposable {
   readonly signal: AbortSignal;
   readonly #children = new Set<ChildProcess>();
   readonly #onExit = (): void => this.#sweep();
+  readonly #onAbort = (): void => {
+    for (const child of this.#children) child.kill('SIGTERM');
+  };
 
   constructor({ signal }: { signal: AbortSignal }) {
     this.signal = signal;
@@ -26,6 +29,8 @@ export class Scope implements AsyncDisposable {
       path.join(isWritable(MEMORY_DIRECTORY) ? MEMORY_DIRECTORY : tmpdir(), 'sealift-bench-'),
     );
     process.once('exit', this.#onExit);
+    // Whoever waits for an answer of one of them learns of it by its end.
+    signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   /** Starts a program that ends with this scope. Its owner reads the streams that are not ignored. */
@@ -51,6 +56,7 @@ export class Scope implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#children].map((child) => this.stop(child)));
     process.off('exit', this.#onExit);
+    this.signal.removeEventListener('abort', this.#onAbort);
     this.#sweep();
   }
 
