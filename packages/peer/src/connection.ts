@@ -26,6 +26,8 @@ import { UploadQueue, uploadBufferLength } from './upload-queue.ts';
 const CLIENT_VERSION = 'Sealift 0.1';
 /** Bytes that may come while a grant is being verified: what TLS had decrypted before the socket stopped reading. */
 const MAX_HELD_BYTES = 256 * 1024;
+/** Writes from this length on go out by themselves, in bytes: several TLS records. */
+const MIN_UNCORKED_BYTES = 64 * 1024;
 /** Time for a last message to leave before the socket is cut, in ms. */
 const LINGER_MS = 1_000;
 
@@ -409,8 +411,8 @@ export class Connection {
     if (this.#pendingWrites === 0) this.#lastWrittenAt = this.#clock.now();
     this.#pendingWrites += 1;
     this.#lastSentAt = this.#clock.now();
-    // What is said within one turn leaves in one record.
-    if (!this.#isCorked) {
+    // Small messages of one turn leave in one record. A batch of blocks is not worth joining: that copies it.
+    if (!this.#isCorked && bytes.length < MIN_UNCORKED_BYTES) {
       this.#isCorked = true;
       this.#socket.cork();
       process.nextTick(() => {

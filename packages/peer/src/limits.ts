@@ -89,7 +89,7 @@ export interface PeerLimits {
   readonly maxAnnounces: number;
   /** A leecher with fewer connections asks the tracker again before its interval is over. @default 4 */
   readonly wantedConnections: number;
-  /** A super-seeder repeats a piece for a peer that has got nothing anywhere for so long, in ms. @default 500 */
+  /** A super-seeder repeats a piece for a peer that has got nothing anywhere for so long, in ms: some 25 pieces at 1 Gbit/s. @default 200 */
   readonly superSeedIdleMs: number;
   /** How often time-driven decisions are looked at, in ms. @default 250 */
   readonly tickMs: number;
@@ -138,6 +138,6 @@ export const DEFAULT_LIMITS: PeerLimits = Object.freeze({
   minAnnounceMs: 2_000,
   maxAnnounces: 16,
   wantedConnections: 4,
-  superSeedIdleMs: 500,
+  superSeedIdleMs: 200,
   tickMs: 250,
 });

@@ -21,6 +21,8 @@ interface PeerView {
 
 /** With so few leechers there is nobody to pass pieces on to: they see everything. */
 const FEW_PEERS = 2;
+/** Repeats that a peer gets at its first idle moment. */
+const FIRST_REPEATS = 2;
 /** Bytes that a peer is told about ahead of what it has: keeps its request window full. */
 const OUTSTANDING_BYTES = 8 * 1024 * 1024;
 
@@ -68,7 +70,7 @@ export class SuperSeeder<Peer> {
       outstanding: new Set(),
       spreadCursor: 0,
       lastProgressAt: this.#clock.now(),
-      patience: 1,
+      patience: FIRST_REPEATS,
     });
     for (let index = 0; index < pieces.length; index += 1) if (pieces.has(index)) this.#countHolder(index);
     return this.#fill(peer);
@@ -101,7 +103,7 @@ export class SuperSeeder<Peer> {
     const view = this.#peers.get(peer);
     if (view === undefined) return [];
     if (view.outstanding.delete(index)) this.#offers[index] = (this.#offers[index] ?? 1) - 1;
-    else view.patience = 1;
+    else view.patience = FIRST_REPEATS;
     view.lastProgressAt = this.#clock.now();
     this.#countHolder(index);
     return this.#holders[index] === 2 ? this.#fillAll() : this.#fill(peer);
