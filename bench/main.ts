@@ -6,10 +6,18 @@ import { parseArgs } from 'node:util';
 import { engineBenchmark } from './engine/engine.ts';
 import { type Benchmark, UsageError, wholeNumber } from './harness/benchmark.ts';
 import { Scope } from './harness/scope.ts';
+import { lateBenchmark } from './rollout/late.ts';
+import { rolloutBenchmark } from './rollout/rollout.ts';
 import { serveBenchmark } from './serve/serve.ts';
 import { trackerBenchmark } from './tracker/tracker.ts';
 
-const BENCHMARKS: readonly Benchmark[] = [engineBenchmark, serveBenchmark, trackerBenchmark];
+const BENCHMARKS: readonly Benchmark[] = [
+  engineBenchmark,
+  serveBenchmark,
+  rolloutBenchmark,
+  lateBenchmark,
+  trackerBenchmark,
+];
 
 const say = (text: string): void => console.error(text);
 

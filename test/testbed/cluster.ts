@@ -4,7 +4,14 @@ import { Dockerd } from './docker.ts';
 import { buildImage, type Image, pushImage } from './image.ts';
 import { Registry } from './registry.ts';
 import { mintRegistryToken, type TokenIssuer } from './registry-token.ts';
-import { type JoinToken, NodeProcess, PROXY_ADDRESS, TrackerProcess, type UpstreamRegistry } from './sealift.ts';
+import {
+  type JoinToken,
+  NodeProcess,
+  PROXY_ADDRESS,
+  type ProcessOptions,
+  TrackerProcess,
+  type UpstreamRegistry,
+} from './sealift.ts';
 import { Testbed } from './testbed.ts';
 import { type RegistryUser, TokenServer } from './token-server.ts';
 import { selfSign, UpstreamAuthority } from './upstream-pki.ts';
@@ -55,7 +62,13 @@ export class Cluster {
   }
 
   /** Brings up everything but the nodes; `hosts` names the machines for those. */
-  static async start({ hosts }: { hosts: readonly string[] }): Promise<Cluster> {
+  static async start({
+    hosts,
+    tracker: options = {},
+  }: {
+    hosts: readonly string[];
+    tracker?: ProcessOptions;
+  }): Promise<Cluster> {
     const testbed = await Testbed.start({
       hosts: {
         registry: ['registry.test', 'auth.test', 'other.test'],
@@ -78,7 +91,7 @@ export class Cluster {
         auth: { realm: `https://auth.test:${TOKEN_PORT}/token`, issuer },
       });
       const upstream = { name: registry.name, authority: authority.certificate };
-      const tracker = new TrackerProcess(testbed.network.host('tracker'), upstream);
+      const tracker = new TrackerProcess(testbed.network.host('tracker'), upstream, options);
       const cluster = new Cluster({ testbed, authority, registry, tokens, tracker, issuer });
       await tracker.start();
       cluster.#joinToken = await tracker.createToken();

@@ -67,7 +67,7 @@ export class Host {
   /** Starts a command that runs until it is stopped. Its log is `<host>-<name>.log`. */
   start(name: string, command: readonly string[], { env = {} }: { env?: Readonly<Record<string, string>> } = {}) {
     const logFile = path.join(this.#logDirectory, `${this.name}-${name}.log`);
-    const args = this.#enter(command);
+    const args = this.enter(command);
     return Service.start({
       name: `${name} on ${this.name}`,
       logFile,
@@ -81,7 +81,7 @@ export class Host {
   run(command: readonly string[], options: CommandOptions = {}): Promise<Outcome> {
     const { env = {}, input = '', timeoutMs = COMMAND_TIMEOUT_MS } = options;
     return new Promise((resolve, reject) => {
-      const child = spawn('unshare', this.#enter(command), { env: { ...this.#env, ...env }, timeout: timeoutMs });
+      const child = spawn('unshare', this.enter(command), { env: { ...this.#env, ...env }, timeout: timeoutMs });
       const stdout: Buffer[] = [];
       const stderr: Buffer[] = [];
       child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
@@ -107,7 +107,8 @@ export class Host {
     throw new Error(`${command.slice(0, 3).join(' ')} … on ${this.name} ended with ${outcome.code}: ${said}`);
   }
 
-  #enter(command: readonly string[]): string[] {
+  /** Arguments of `unshare` that run the command on this host, for those who speak with it over its standard streams. */
+  enter(command: readonly string[]): string[] {
     const network = path.join(NAMESPACES, this.namespace);
     return ['-m', '--propagation', 'private', 'sh', '-ec', ENTER, 'sh', this.directory, network, ...command];
   }

@@ -17,6 +17,14 @@ export interface UpstreamRegistry {
   readonly authority: string;
 }
 
+/** How a process of Sealift is run, where a test does not care for the defaults. */
+export interface ProcessOptions {
+  /** @default 'debug' */
+  readonly logLevel?: string;
+  /** Beside the host's own, `NODE_OPTIONS` for example. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** What `sealift token create` hands to an operator. */
 export interface JoinToken {
   /** The tracker's address with the fingerprint of its CA. */
@@ -40,9 +48,11 @@ export class TrackerProcess {
   readonly host: Host;
   readonly data: string;
   readonly #registry: UpstreamRegistry;
+  readonly #options: ProcessOptions;
   #service: Service | undefined;
 
-  constructor(host: Host, registry: UpstreamRegistry) {
+  constructor(host: Host, registry: UpstreamRegistry, options: ProcessOptions = {}) {
+    this.#options = options;
     this.host = host;
     this.data = path.join(host.directory, 'tracker');
     this.#registry = registry;
@@ -56,15 +66,17 @@ export class TrackerProcess {
   /** Starts it, or starts it again on the data that it left. */
   async start(): Promise<LogLine> {
     const { address } = this.host;
+    const { logLevel = 'debug', env = {} } = this.#options;
     await mkdir(this.data, { recursive: true, mode: 0o700 });
     this.#service = this.host.start(
       'tracker',
       sealift(
         ...['tracker', '--data', this.data, '--cluster', 'testbed', '--name', 'tracker.test'],
-        ...['--listen', `${address}:${TRACKER_PORT}`, '--certificate-ttl', '1h', '--log-level', 'debug'],
+        ...['--listen', `${address}:${TRACKER_PORT}`, '--certificate-ttl', '1h', '--log-level', logLevel],
         ...['--registry', this.#registry.name, '--registry-ca', `${this.#registry.name}=${this.#registry.authority}`],
         ...['--seeder-listen', `${address}:${SEEDER_PORT}`, '--seeder-address', `${address}:${SEEDER_PORT}`],
       ),
+      { env },
     );
     return await this.#service.waitForEvent('started', ({ role }) => role === 'tracker');
   }
@@ -98,7 +110,15 @@ export class NodeProcess {
     this.service = service;
   }
 
-  static async start(host: Host, { registry, token }: { registry: UpstreamRegistry; token: JoinToken }) {
+  static async start(
+    host: Host,
+    {
+      registry,
+      token,
+      logLevel = 'debug',
+      env = {},
+    }: { registry: UpstreamRegistry; token: JoinToken } & ProcessOptions,
+  ): Promise<NodeProcess> {
     const data = path.join(host.directory, 'node');
     await mkdir(data, { recursive: true, mode: 0o700 });
     const peer = `${host.address}:${PEER_PORT}`;
@@ -108,8 +128,9 @@ export class NodeProcess {
         ...['node', '--tracker', token.tracker, '--join-token-file', token.tokenFile, '--data', data],
         ...['--registry', registry.name, '--registry-ca', `${registry.name}=${registry.authority}`],
         ...['--listen', PROXY_ADDRESS, '--peer-listen', peer, '--peer-address', peer],
-        ...['--certs-directory', '/etc/docker/certs.d', '--name', host.name, '--log-level', 'debug'],
+        ...['--certs-directory', '/etc/docker/certs.d', '--name', host.name, '--log-level', logLevel],
       ),
+      { env },
     );
     await service.waitForEvent('started', ({ role }) => role === 'node');
     return new NodeProcess(host, data, service);
