@@ -58,6 +58,7 @@ async function serveFromStore(order: ServeOrder): Promise<Serving> {
         waitForPiece: async () => {},
         waitForSignedComplete: async () => {},
         setReadPosition: () => {},
+        revision: 0,
       });
       return {
         size: blob.geometry.size,

@@ -131,7 +131,16 @@ async function start(order: TrackerOrder) {
 
   function signedHashes(): Buffer {
     const { size, pieceLength, pieceCount } = GEOMETRY;
-    const batch = { swarmId, digest, size, pieceLength, firstIndex: 0, isComplete: true, isWithdrawn: false };
+    const batch = {
+      swarmId,
+      digest,
+      size,
+      pieceLength,
+      startedAt: Date.now(),
+      firstIndex: 0,
+      isComplete: true,
+      isWithdrawn: false,
+    };
     const signer = createContentSigner(state.contentKey.privateKey);
     return signHashBatch({ ...batch, hashes: Buffer.alloc(32 * pieceCount, 1) }, signer);
   }

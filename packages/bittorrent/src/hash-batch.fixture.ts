@@ -22,6 +22,7 @@ export function newBatch(change: Partial<HashBatch> = {}): HashBatch {
     digest: digestFromSha256(Buffer.alloc(32, 0xab)),
     size: 2000 * PIECE_LENGTH - 1,
     pieceLength: PIECE_LENGTH,
+    startedAt: 1_800_000_000_000,
     firstIndex: 0,
     hashes: hashesOf(0, 3),
     isComplete: false,
@@ -30,14 +31,15 @@ export function newBatch(change: Partial<HashBatch> = {}): HashBatch {
   };
 }
 
-/** Any batch of the blob of {@link newBatch} that says something. */
+/** Any batch of the blob of {@link newBatch}. */
 export const anyBatch: fc.Arbitrary<HashBatch> = fc
   .tuple(
     fc.integer({ min: 0, max: 1900 }),
     fc.uint8Array({ minLength: HASH_LENGTH, maxLength: HASH_LENGTH }),
-    fc.integer({ min: 1, max: 100 }),
+    fc.integer({ min: 0, max: 100 }),
+    fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
     fc.constantFrom([false, false] as const, [true, false] as const, [false, true] as const),
   )
-  .map(([firstIndex, hash, count, [isComplete, isWithdrawn]]) =>
-    newBatch({ firstIndex, hashes: Buffer.alloc(count * HASH_LENGTH, hash), isComplete, isWithdrawn }),
+  .map(([firstIndex, hash, count, startedAt, [isComplete, isWithdrawn]]) =>
+    newBatch({ startedAt, firstIndex, hashes: Buffer.alloc(count * HASH_LENGTH, hash), isComplete, isWithdrawn }),
   );

@@ -18,13 +18,13 @@ function resigned(offset: number, bytes: string | Uint8Array): Buffer {
 }
 
 function withSignature(unsigned: Uint8Array): Buffer {
-  return Buffer.concat([signer.sign(Buffer.concat([Buffer.from('sealift/hashes/1\0'), unsigned])), unsigned]);
+  return Buffer.concat([signer.sign(Buffer.concat([Buffer.from('sealift/hashes/2\0'), unsigned])), unsigned]);
 }
 
 /** The signed part of a batch that is right in all but holding one hash more than allowed. */
 function tooManyHashes(): Buffer {
-  const unsigned = Buffer.concat([signed.subarray(64, 145), hashesOf(0, MAX_BATCH_HASHES + 1)]);
-  unsigned.writeUInt32BE(MAX_BATCH_HASHES + 1, 140 - 64);
+  const unsigned = Buffer.concat([signed.subarray(64, 153), hashesOf(0, MAX_BATCH_HASHES + 1)]);
+  unsigned.writeUInt32BE(MAX_BATCH_HASHES + 1, 148 - 64);
   return unsigned;
 }
 
@@ -50,7 +50,7 @@ test('a batch with any byte changed is refused', () => {
 
 test('arbitrary bytes, even signed ones, give a batch or HASH_BATCH_INVALID', () => {
   const patched = fc
-    .tuple(fc.integer({ min: 64, max: 144 }), fc.uint8Array({ minLength: 1, maxLength: 1 }))
+    .tuple(fc.integer({ min: 64, max: 152 }), fc.uint8Array({ minLength: 1, maxLength: 1 }))
     .map(([offset, byte]) => resigned(offset, byte));
   const signedNoise = fc.uint8Array({ maxLength: 200 }).map(withSignature);
   fc.assert(
@@ -71,8 +71,8 @@ test('the longest batch fits a frame', () => {
   assert.equal(openHashBatch(payload, verifier).hashes.length, MAX_BATCH_HASHES * 32);
 });
 
-test('a batch with a flag and no hashes is enough to complete or withdraw', () => {
-  for (const flag of [{ isComplete: true }, { isWithdrawn: true }]) {
+test('a batch without hashes is enough to begin, complete or withdraw', () => {
+  for (const flag of [{}, { isComplete: true }, { isWithdrawn: true }]) {
     const batch = newBatch({ ...flag, firstIndex: 2000, hashes: Buffer.alloc(0) });
     assert.deepEqual(openHashBatch(signHashBatch(batch, signer), verifier), batch);
   }
@@ -94,12 +94,12 @@ test('a signature over the same bytes for another purpose is refused', () => {
 // Each row is validly signed and false in one field, so that the signature cannot be what refuses it.
 const refused: readonly (readonly [string, Uint8Array])[] = [
   ['cut in its header', withSignature(Buffer.alloc(80))],
-  ['counting a hash more than it has', resigned(140, '00000004')],
-  ['counting a hash less than it has', resigned(140, '00000002')],
-  ['counting more hashes than a frame holds', resigned(140, 'ffffffff')],
+  ['counting a hash more than it has', resigned(148, '00000004')],
+  ['counting a hash less than it has', resigned(148, '00000002')],
+  ['counting more hashes than a frame holds', resigned(148, 'ffffffff')],
   ['with a hash too many', withSignature(tooManyHashes())],
-  ['starting at the last index of all', resigned(136, 'ffffffff')],
-  ['running beyond the last piece', resigned(136, '000007ce')],
+  ['starting at the last index of all', resigned(144, 'ffffffff')],
+  ['running beyond the last piece', resigned(144, '000007ce')],
   ['with a size of nothing', resigned(124, '0000000000000000')],
   ['with a size that no double holds', resigned(124, 'ffffffffffffffff')],
   ['with a size above the largest blob', resigned(124, '0000001000000001')],
@@ -107,9 +107,10 @@ const refused: readonly (readonly [string, Uint8Array])[] = [
   ['with a piece length that is no multiple of a block', resigned(132, '00004001')],
   ['with a piece length above the limit', resigned(132, '80000000')],
   ['with more pieces than a bitfield can show', resigned(124, '0000001000000000')],
-  ['with a flag that we do not know', resigned(144, '04')],
-  ['complete and withdrawn at once', resigned(144, '03')],
-  ['that says nothing', withSignature(Buffer.concat([resigned(140, '00000000').subarray(64, 145)]))],
+  ['with a flag that we do not know', resigned(152, '04')],
+  ['complete and withdrawn at once', resigned(152, '03')],
+  ['of an ingest that began at no time', resigned(136, '0000000000000000')],
+  ['of an ingest that begins when no double can say', resigned(136, '0020000000000000')],
 ];
 
 for (const [what, bytes] of refused) {
@@ -123,6 +124,8 @@ const unsignable: readonly (readonly [string, Partial<HashBatch>])[] = [
   ['too many hashes', { hashes: hashesOf(0, MAX_BATCH_HASHES + 1) }],
   ['a negative index', { firstIndex: -1 }],
   ['a fractional size', { size: 1.5 }],
+  ['a fractional start', { startedAt: 1.5 }],
+  ['no start', { startedAt: 0 }],
   ['a blob above the limit', { size: MAX_BLOB_SIZE + 1, pieceLength: 4 * 1024 * 1024 }],
 ];
 

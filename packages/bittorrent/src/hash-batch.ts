@@ -17,7 +17,7 @@ export const HASH_LENGTH = 32;
 export const MAX_BATCH_HASHES = 1024;
 
 /** Keeps a signature over a batch from meaning anything in another use of the key (docs/protocol.md, `sl_hashes`). */
-const SIGNATURE_CONTEXT = Buffer.from('sealift/hashes/1\0', 'latin1');
+const SIGNATURE_CONTEXT = Buffer.from('sealift/hashes/2\0', 'latin1');
 
 const OFFSET = {
   keyId: 64,
@@ -25,10 +25,11 @@ const OFFSET = {
   sha256: 92,
   size: 124,
   pieceLength: 132,
-  firstIndex: 136,
-  count: 140,
-  flags: 144,
-  hashes: 145,
+  startedAt: 136,
+  firstIndex: 144,
+  count: 148,
+  flags: 152,
+  hashes: 153,
 } as const;
 const FLAG_COMPLETE = 1;
 const FLAG_WITHDRAWN = 2;
@@ -40,9 +41,11 @@ export interface HashBatch {
   /** Bytes of the whole blob. */
   readonly size: number;
   readonly pieceLength: number;
+  /** When the seeder began the ingest that the batch is about, in ms since the epoch: what tells a replay from news. */
+  readonly startedAt: number;
   /** Piece of the first hash. */
   readonly firstIndex: number;
-  /** {@link HASH_LENGTH} bytes each, at most {@link MAX_BATCH_HASHES}; may be empty where a flag is set. */
+  /** {@link HASH_LENGTH} bytes each, at most {@link MAX_BATCH_HASHES}. Without any and without a flag, a batch says that an ingest has begun. */
   readonly hashes: Buffer;
   /** The whole blob matches its digest. */
   readonly isComplete: boolean;
@@ -77,6 +80,7 @@ function encodeUnsigned(batch: HashBatch, keyId: Uint8Array): Buffer {
   frame.set(digestBytes(batch.digest), OFFSET.sha256);
   frame.writeBigUInt64BE(BigInt(batch.size), OFFSET.size);
   frame.writeUInt32BE(batch.pieceLength, OFFSET.pieceLength);
+  frame.writeBigUInt64BE(BigInt(batch.startedAt), OFFSET.startedAt);
   frame.writeUInt32BE(batch.firstIndex, OFFSET.firstIndex);
   frame.writeUInt32BE(batch.hashes.length / HASH_LENGTH, OFFSET.count);
   frame.writeUInt8((batch.isComplete ? FLAG_COMPLETE : 0) | (batch.isWithdrawn ? FLAG_WITHDRAWN : 0), OFFSET.flags);
@@ -88,15 +92,17 @@ function decodeUnverified(bytes: Buffer): HashBatch {
   if (bytes.length < OFFSET.hashes) throw invalid('too short');
   const count = bytes.readUInt32BE(OFFSET.count);
   if (bytes.length !== OFFSET.hashes + count * HASH_LENGTH) throw invalid('number of hashes does not fit the length');
-  const size = bytes.readBigUInt64BE(OFFSET.size);
-  if (size > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid('size out of range');
+  const size = readSafeInteger(bytes, OFFSET.size);
+  const startedAt = readSafeInteger(bytes, OFFSET.startedAt);
+  if (size === undefined || startedAt === undefined) throw invalid('size or start out of range');
   const flags = bytes.readUInt8(OFFSET.flags);
   if ((flags & ~(FLAG_COMPLETE | FLAG_WITHDRAWN)) !== 0) throw invalid('unknown flag');
   const batch: HashBatch = {
     swarmId: parseSwarmId(bytes.toString('hex', OFFSET.swarmId, OFFSET.sha256)),
     digest: digestFromSha256(bytes.subarray(OFFSET.sha256, OFFSET.size)),
-    size: Number(size),
+    size,
     pieceLength: bytes.readUInt32BE(OFFSET.pieceLength),
+    startedAt,
     firstIndex: bytes.readUInt32BE(OFFSET.firstIndex),
     hashes: bytes.subarray(OFFSET.hashes),
     isComplete: (flags & FLAG_COMPLETE) !== 0,
@@ -106,15 +112,21 @@ function decodeUnverified(bytes: Buffer): HashBatch {
   return batch;
 }
 
-function checkBatch({ size, pieceLength, firstIndex, hashes, isComplete, isWithdrawn }: HashBatch): void {
+function readSafeInteger(bytes: Buffer, offset: number): number | undefined {
+  const value = bytes.readBigUInt64BE(offset);
+  return value > BigInt(Number.MAX_SAFE_INTEGER) ? undefined : Number(value);
+}
+
+function checkBatch({ size, pieceLength, startedAt, firstIndex, hashes, isComplete, isWithdrawn }: HashBatch): void {
   const { pieceCount } = checkedGeometry(size, pieceLength);
+  // Zero is what a list that knows no ingest yet begins with.
+  if (!Number.isSafeInteger(startedAt) || startedAt < 1) throw invalid('start of the ingest out of range');
   const count = hashes.length / HASH_LENGTH;
   if (!Number.isInteger(count) || count > MAX_BATCH_HASHES) throw invalid('number of hashes out of range');
   if (!Number.isInteger(firstIndex) || firstIndex < 0 || firstIndex + count > pieceCount) {
     throw invalid('hashes of pieces that the blob does not have');
   }
   if (isComplete && isWithdrawn) throw invalid('complete and withdrawn at once');
-  if (count === 0 && !isComplete && !isWithdrawn) throw invalid('says nothing');
 }
 
 function checkedGeometry(size: number, pieceLength: number): PieceGeometry {

@@ -5,7 +5,7 @@ import { AppError, BLOCK_LENGTH } from '@sealift/core';
  * hashes. A 16 KiB block with its header is shorter, and so is any bitfield up to {@link MAX_PIECE_COUNT} pieces. A
  * longer frame is a fault or an attack: it is refused before a byte of it is kept.
  */
-export const MAX_FRAME_LENGTH = 32_915;
+export const MAX_FRAME_LENGTH = 32_923;
 
 /** Most pieces a blob can have: one more and its bitfield would not fit a frame. */
 export const MAX_PIECE_COUNT = (MAX_FRAME_LENGTH - 1) * 8;

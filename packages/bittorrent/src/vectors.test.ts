@@ -16,10 +16,18 @@ import { decodeHandshake, encodeHandshake } from './handshake.ts';
 import { openHashBatch, signHashBatch } from './hash-batch.ts';
 import { encodeMessage, encodePieceHeader } from './message.ts';
 import { peerIdOf } from './peer-id.ts';
-import { decodeProgress, encodeProgress } from './progress.ts';
+import { openProgress, signProgress } from './progress.ts';
 
 const document = readFileSync(new URL('../../../docs/protocol.md', import.meta.url), 'utf8');
 const swarmId = parseSwarmId('77ddf026c6c8cde208dd6cb2718f815c63ee2a21');
+
+/** The public key of RFC 7515 §A.3.1. */
+const jwk = {
+  kty: 'EC',
+  crv: 'P-256',
+  x: 'f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU',
+  y: 'x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0',
+};
 
 /** The bytes of the fenced block that docs/protocol.md labels so. */
 function vector(form: 'hex' | 'text', name: string): Buffer {
@@ -48,21 +56,21 @@ test('the extended handshake is that of the protocol document', () => {
   assert.ok(document.includes(`\`${frame.toString('hex', 0, 6)}\``));
 });
 
-test('request, piece header and progress are those of the protocol document', () => {
+test('request and piece header are those of the protocol document', () => {
   const request = encodeMessage({ type: 'request', index: 7, begin: 32_768, length: 16_384 });
   assert.deepEqual(request, vector('hex', 'request'));
   assert.deepEqual(encodePieceHeader(7, 32_768, 16_384), vector('hex', 'piece-header'));
-  assert.deepEqual(encodeProgress(1_048_576), vector('hex', 'progress'));
-  assert.equal(decodeProgress(vector('hex', 'progress')), 1_048_576);
+});
+
+test('the signed progress of the protocol document opens under the key that it names', () => {
+  const unsigned = vector('hex', 'progress-unsigned');
+  const payload = Buffer.concat([vector('hex', 'progress-signature'), unsigned]);
+  const progress = openProgress(payload, swarmId, createContentVerifier([jwk]));
+  assert.deepEqual(progress, { swarmId, bytesRead: 1_048_576 });
+  assert.deepEqual(signProgress(progress, newContentKey().signer).subarray(72), unsigned.subarray(8));
 });
 
 test('the signed hash batch of the protocol document opens under the key that it names', () => {
-  const jwk = {
-    kty: 'EC',
-    crv: 'P-256',
-    x: 'f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU',
-    y: 'x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0',
-  };
   const unsigned = vector('hex', 'hash-batch-unsigned');
   const bytes = Buffer.concat([vector('hex', 'hash-batch-signature'), unsigned]);
   const batch = openHashBatch(bytes, createContentVerifier([jwk]));
@@ -71,6 +79,7 @@ test('the signed hash batch of the protocol document opens under the key that it
     digest: parseDigest('sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'),
     size: 20_000,
     pieceLength: 16_384,
+    startedAt: 1_800_000_000_000,
     firstIndex: 0,
     hashes: Buffer.concat([Buffer.alloc(32, 0x11), Buffer.alloc(32, 0x22)]),
     isComplete: true,

@@ -32,6 +32,7 @@ function fakeSwarm(present: readonly number[]) {
     },
     waitForSignedComplete: () => complete.promise,
     setReadPosition: () => {},
+    revision: 0,
   };
   const arrive = (index: number): void => {
     bitfield.add(index);

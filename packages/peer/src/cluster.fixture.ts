@@ -74,6 +74,8 @@ export class FakeTracker {
   readonly events: { nodeId: NodeId; event: string | undefined; left: number }[] = [];
   deny: { version: number; nodeIds: NodeId[] } = { version: 0, nodeIds: [] };
   isDown = false;
+  /** Whom it hands out to whom; everybody to everybody unless a test says otherwise. */
+  isVisible: (other: NodeId, asker: NodeId) => boolean = () => true;
 
   announceOf(nodeId: NodeId) {
     return async (request: AnnounceRequest, { signal }: { signal: AbortSignal }): Promise<AnnounceAnswer> => {
@@ -81,7 +83,9 @@ export class FakeTracker {
       if (this.isDown) throw new AppError('ANNOUNCE_FAILED', { reason: 'down' });
       this.events.push({ nodeId, event: request.event, left: request.left });
       const peers = this.#peersOf(request.swarmId);
-      const others = [...peers].filter(([id, { left }]) => id !== nodeId && (left > 0 || request.left > 0));
+      const others = [...peers].filter(
+        ([id, { left }]) => id !== nodeId && this.isVisible(id, nodeId) && (left > 0 || request.left > 0),
+      );
       if (request.event === 'stopped') peers.delete(nodeId);
       else peers.set(nodeId, { port: request.port, left: request.left });
       return {
@@ -264,7 +268,17 @@ export class TestCluster {
     const hashes: Buffer[] = [];
     for (let index = 0; index < pieceCount; index += 1) hashes.push(hashOf(blob, index));
     const { swarmId, digest } = blob;
-    const batch = { swarmId, digest, size, pieceLength, firstIndex: 0, isComplete: true, isWithdrawn: false };
+    const startedAt = Date.now();
+    const batch = {
+      swarmId,
+      digest,
+      size,
+      pieceLength,
+      startedAt,
+      firstIndex: 0,
+      isComplete: true,
+      isWithdrawn: false,
+    };
     return [signHashBatch({ ...batch, hashes: Buffer.concat(hashes) }, this.signer)];
   }
 

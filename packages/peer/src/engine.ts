@@ -106,6 +106,7 @@ export class PeerEngine {
   #state: 'new' | 'running' | 'stopped' = 'new';
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
+  #lastIngestAt = 0;
   #pastBytesFromPeers = 0;
   #pastBytesToPeers = 0;
 
@@ -172,7 +173,13 @@ export class PeerEngine {
   async ingest(o: SwarmRequest & { readonly signer: ContentSigner }): Promise<Ingest> {
     const swarm = await this.#join(o);
     swarm.beginIngest();
-    return new SwarmIngest({ swarm, signer: o.signer, clock: this.#clock, drop: () => this.#drop(swarm) });
+    // Also where the clock went back, or stands still: the later ingest must count.
+    const startedAt = Math.max(Math.floor(this.#clock.now()), swarm.hashes.list.startedAt + 1, this.#lastIngestAt + 1);
+    this.#lastIngestAt = startedAt;
+    const drop = (): Promise<void> => this.#drop(swarm);
+    const ingest = new SwarmIngest({ swarm, signer: o.signer, clock: this.#clock, startedAt, drop });
+    ingest.begin();
+    return ingest;
   }
 
   /** The swarm, if it is joined. */
@@ -208,7 +215,7 @@ export class PeerEngine {
     this.#state = 'stopped';
     clearInterval(this.#timer);
     for (const unlisten of this.#unlisten) unlisten();
-    this.#ended.abort(new AppError('PEER_PROTOCOL', { reason: 'the engine stops' }));
+    this.#ended.abort(new AppError('PEER_NOT_NEEDED', { reason: 'the engine stops' }));
     await Promise.allSettled(this.#joining.values());
     await Promise.all([...this.#swarms.values()].map((swarm) => this.#leave(swarm)));
     await Promise.all(this.#leaving.values());
@@ -257,14 +264,18 @@ export class PeerEngine {
     });
   }
 
-  #join(o: SwarmRequest): Promise<Swarm> {
+  async #join(o: SwarmRequest): Promise<Swarm> {
     const present = this.#swarms.get(o.swarmId);
-    if (present !== undefined && !this.#leaving.has(o.swarmId)) return Promise.resolve(present);
+    if (present !== undefined && !this.#leaving.has(o.swarmId)) {
+      if (isSameGeometry(present.geometry, o.geometry)) return present;
+      // A registry that gave a wrong size, once or now: nothing of the one fits the other.
+      await this.#leave(present, new AppError('SWARM_WITHDRAWN', { reason: 'the blob has another size' }));
+    }
     const running = this.#joining.get(o.swarmId);
-    if (running !== undefined) return running;
+    if (running !== undefined) return await running;
     const joining = this.#joinOnce(o).finally(() => this.#joining.delete(o.swarmId));
     this.#joining.set(o.swarmId, joining);
-    return joining;
+    return await joining;
   }
 
   async #joinOnce({ blob, swarmId, geometry }: SwarmRequest): Promise<Swarm> {
@@ -272,7 +283,14 @@ export class PeerEngine {
     this.#demandRunning();
     const stored = await this.#store.create({ blob, swarmId, geometry });
     this.#demandRunning();
-    const swarm = new Swarm({ blob: stored, environment: this.#environment() });
+    let swarm = new Swarm({ blob: stored, environment: this.#environment() });
+    if (swarm.hashes.list.isWithdrawn) {
+      // We died between hearing of the withdrawal and dropping the blob.
+      await this.#store.delete(swarmId);
+      const fresh = await this.#store.create({ blob, swarmId, geometry });
+      this.#demandRunning();
+      swarm = new Swarm({ blob: fresh, environment: this.#environment() });
+    }
     this.#swarms.set(swarmId, swarm);
     swarm.start();
     return swarm;
@@ -487,4 +505,8 @@ export class PeerEngine {
       swarm.dialEnded(address, undefined, { isUseless: isSelf });
     }
   }
+}
+
+function isSameGeometry(one: PieceGeometry, other: PieceGeometry): boolean {
+  return one.size === other.size && one.pieceLength === other.pieceLength;
 }

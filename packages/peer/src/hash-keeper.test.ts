@@ -1,19 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createContentVerifier, signHashBatch } from '@sealift/bittorrent';
+import { createContentVerifier, type HashBatch, signHashBatch } from '@sealift/bittorrent';
 import { silentLogger } from '@sealift/core';
 import { hashOf, type TestBlob, TestCluster } from './cluster.fixture.ts';
 import { HashKeeper } from './hash-keeper.ts';
 
-function record(
-  cluster: TestCluster,
-  blob: TestBlob,
-  index: number,
-  change: { isComplete?: boolean; hashes?: Buffer } = {},
-) {
+const NOW = 1_800_000_000_000;
+
+function record(cluster: TestCluster, blob: TestBlob, index: number, change: Partial<HashBatch> = {}) {
   const { swarmId, digest, geometry } = blob;
   const { size, pieceLength } = geometry;
-  const batch = { swarmId, digest, size, pieceLength, firstIndex: index, isComplete: false, isWithdrawn: false };
+  const batch = {
+    swarmId,
+    digest,
+    size,
+    pieceLength,
+    startedAt: NOW,
+    firstIndex: index,
+    isComplete: false,
+    isWithdrawn: false,
+  };
   return signHashBatch({ ...batch, hashes: hashOf(blob, index), ...change }, cluster.signer);
 }
 
@@ -31,7 +37,7 @@ test('a batch is news once, is kept, and is there again after a restart', async 
   const { cluster, blob, open } = await scene(t);
   const keeper = open();
   const batch = record(cluster, blob, 1);
-  assert.equal(keeper.take(batch)?.firstIndex, 1);
+  assert.equal(keeper.take(batch)?.batch.firstIndex, 1);
   assert.equal(keeper.take(batch), undefined);
   assert.equal(keeper.take(record(cluster, blob, 1)), undefined, 'the same hash under another signature');
   await keeper.settled();
@@ -43,7 +49,7 @@ test('the final list takes the place of one batch a piece', async (t) => {
   const keeper = open();
   for (const index of [0, 1, 2]) keeper.take(record(cluster, blob, index));
   const [final] = cluster.batches(blob) as [Buffer];
-  assert.equal(keeper.take(final)?.isComplete, true);
+  assert.equal(keeper.take(final)?.batch.isComplete, true);
   await keeper.settled();
   assert.deepEqual(keeper.records, [final]);
   assert.deepEqual(open().records, [final]);

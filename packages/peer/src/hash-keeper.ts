@@ -1,5 +1,5 @@
 import { type ContentVerifier, HASH_LENGTH, type HashBatch, HashList, openHashBatch } from '@sealift/bittorrent';
-import type { Logger } from '@sealift/core';
+import { Bitfield, type Logger } from '@sealift/core';
 import type { StoredBlob } from '@sealift/store';
 
 /** Bytes of the signature at the start of a batch (docs/protocol.md, `sl_hashes`). */
@@ -7,9 +7,19 @@ const SIGNATURE_LENGTH = 64;
 
 interface Kept {
   readonly record: Buffer;
+  readonly startedAt: number;
   readonly firstIndex: number;
   readonly count: number;
   readonly isComplete: boolean;
+}
+
+/** A batch that is news, and the pieces whose hash it changed. */
+export interface TakenHashes {
+  readonly batch: HashBatch;
+  /** Pieces whose hash was not known before, or was another. */
+  readonly changed: readonly number[];
+  /** Those of them that had another hash. */
+  readonly replaced: readonly number[];
 }
 
 /**
@@ -23,6 +33,8 @@ export class HashKeeper {
   readonly #log: Logger;
   readonly #signatures = new Set<string>();
   #kept: Kept[] = [];
+  /** The final list is all that is kept, in as few batches as there are. */
+  #isCompact = false;
   #writing: Promise<void> = Promise.resolve();
 
   /** Loads what the store holds; a record that no longer verifies, after a change of keys, is left out. */
@@ -38,6 +50,7 @@ export class HashKeeper {
         log.debug('store_blob_dropped', { swarmId: blob.swarmId, error });
       }
     }
+    this.#compact();
   }
 
   /** The signed batches, to send to those who come. */
@@ -47,17 +60,23 @@ export class HashKeeper {
 
   /**
    * Takes a batch that somebody sent. Returns it if it is news, to be passed on; throws `HASH_BATCH_INVALID` if it is not
-   * signed by the cluster or contradicts what is known.
+   * signed by the cluster or contradicts its own ingest. `settling` is waited for before the disk hears of the batch.
    */
-  take(bytes: Uint8Array): HashBatch | undefined {
+  take(bytes: Uint8Array, settling?: (taken: TakenHashes) => Promise<void> | undefined): TakenHashes | undefined {
     // Each neighbour passes on each batch; only the first one is worth a signature check.
     if (this.#signatures.has(signatureOf(bytes))) return undefined;
     const record = Buffer.from(bytes);
-    const batch = this.#admit(record);
-    if (batch === undefined) return undefined;
-    if (this.list.isComplete) this.#compact();
-    else this.#write(() => this.#blob.appendHashes(record));
-    return batch;
+    const { startedAt } = this.list;
+    const taken = this.#admit(record);
+    if (taken === undefined) return undefined;
+    // Should we die in between, the next process must not find a piece beside a hash that is not its own.
+    const settled = settling?.(taken);
+    if (settled !== undefined) this.#write(() => settled);
+    if (this.#compact() || this.#forget(startedAt)) {
+      const records = this.records;
+      this.#write(() => this.#blob.replaceHashes(records));
+    } else this.#write(() => this.#blob.appendHashes(record));
+    return taken;
   }
 
   /** Resolves when what was taken so far is in the store, or was refused by it. */
@@ -65,34 +84,39 @@ export class HashKeeper {
     await this.#writing;
   }
 
-  #admit(record: Buffer): HashBatch | undefined {
+  #admit(record: Buffer): TakenHashes | undefined {
     const batch = openHashBatch(record, this.#verifier());
-    const { isNews } = this.list.add(batch);
+    const wasCompact = this.#isCompact;
+    const { isNews, changed, replaced } = this.list.add(batch);
     this.#signatures.add(signatureOf(record));
     // A batch of the final list replaces many short ones, also where it tells nothing new.
-    if (!isNews && !batch.isComplete) return undefined;
-    const count = batch.hashes.length / HASH_LENGTH;
-    this.#kept.push({ record, firstIndex: batch.firstIndex, count, isComplete: batch.isComplete });
-    return batch;
+    if (!isNews && (!batch.isComplete || wasCompact)) return undefined;
+    const { startedAt, firstIndex, isComplete } = batch;
+    this.#kept.push({ record, startedAt, firstIndex, count: batch.hashes.length / HASH_LENGTH, isComplete });
+    return { batch, changed, replaced };
   }
 
-  /** Keeps as few batches as cover all pieces: the long ones of the final list in place of one a piece. */
-  #compact(): void {
-    const covered = new Uint8Array(this.#blob.geometry.pieceCount);
+  /** Drops what was superseded: batches of older ingests tell nobody anything once a newer one has begun. */
+  #forget(startedAt: number): boolean {
+    if (this.list.startedAt === startedAt || startedAt === 0) return false;
+    this.#kept = this.#kept.filter((kept) => kept.isComplete || kept.startedAt === this.list.startedAt);
+    return true;
+  }
+
+  /** Keeps the long batches of the final list in place of one a piece, once they cover it alone. `true` if it did. */
+  #compact(): boolean {
+    if (!this.list.isComplete || this.#isCompact) return false;
+    const covered = new Bitfield(this.#blob.geometry.pieceCount);
     const needed: Kept[] = [];
-    const longestFirst = this.#kept.toSorted(
-      (a, b) => Number(b.isComplete) - Number(a.isComplete) || b.count - a.count || a.firstIndex - b.firstIndex,
-    );
-    for (const kept of longestFirst) {
-      const range = covered.subarray(kept.firstIndex, kept.firstIndex + kept.count);
-      const isFirstComplete = kept.isComplete && needed.length === 0;
-      if (!range.includes(0) && !isFirstComplete) continue;
-      range.fill(1);
-      needed.push(kept);
+    for (const kept of this.#kept.filter(({ isComplete }) => isComplete).toSorted((a, b) => b.count - a.count)) {
+      const before = covered.count;
+      for (let index = kept.firstIndex; index < kept.firstIndex + kept.count; index += 1) covered.add(index);
+      if (covered.count > before) needed.push(kept);
     }
+    if (!covered.isFull) return false;
     this.#kept = needed.sort((a, b) => a.firstIndex - b.firstIndex);
-    const records = this.records;
-    this.#write(() => this.#blob.replaceHashes(records));
+    this.#isCompact = true;
+    return true;
   }
 
   /** In order, and never in the way: a blob whose list did not reach the disk only costs asking for it again. */

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { type ContentSigner, type HashBatch, MAX_BATCH_HASHES, signHashBatch } from '@sealift/bittorrent';
+import { type ContentSigner, type HashBatch, MAX_BATCH_HASHES, signHashBatch, signProgress } from '@sealift/bittorrent';
 import { AppError, type Clock, pieceSize } from '@sealift/core';
 import type { Swarm } from './swarm.ts';
 
@@ -28,6 +28,8 @@ export class SwarmIngest implements Ingest {
   readonly #swarm: Swarm;
   readonly #signer: ContentSigner;
   readonly #clock: Clock;
+  /** What orders this reading of the blob among others, in ms since the epoch. */
+  readonly #startedAt: number;
   readonly #drop: () => Promise<void>;
   readonly #unsigned = new Map<number, Buffer>();
   #signing: Promise<void> | undefined;
@@ -40,28 +42,38 @@ export class SwarmIngest implements Ingest {
     swarm,
     signer,
     clock,
+    startedAt,
     drop,
   }: {
     swarm: Swarm;
     signer: ContentSigner;
     clock: Clock;
+    /** Later than any ingest of this blob before, in ms since the epoch. */
+    startedAt: number;
     /** Takes swarm and blob out of engine and store. */
     drop: () => Promise<void>;
   }) {
     this.#swarm = swarm;
     this.#signer = signer;
     this.#clock = clock;
+    this.#startedAt = startedAt;
     this.#drop = drop;
+  }
+
+  /** Says that a new reading begins, so that nobody takes what an older one signed for news. */
+  begin(): void {
+    this.#publish({ firstIndex: 0, hashes: Buffer.alloc(0) });
   }
 
   async addPiece(index: number, data: ArrayBuffer): Promise<ArrayBuffer> {
     this.#demandOpen();
-    const { blob, hashes } = this.#swarm;
+    const { blob } = this.#swarm;
     const sha256 = hash('sha256', new Uint8Array(data, 0, pieceSize(blob.geometry, index)), 'buffer');
-    const known = hashes.list.hashOf(index) ?? this.#unsigned.get(index);
+    const known = this.#signedHash(index) ?? this.#unsigned.get(index);
     if (known !== undefined && !sha256.equals(known)) {
       throw new AppError('PIECE_REJECTED', { reason: 'the registry sent something else before', index });
     }
+    if (known === undefined && blob.bitfield.has(index)) await blob.confirm([{ index, sha256 }]);
     const isNew = !blob.bitfield.has(index);
     const buffer = isNew ? (await blob.writePiece(index, data, sha256)).buffer : data;
     if (known === undefined) {
@@ -83,7 +95,8 @@ export class SwarmIngest implements Ingest {
     const now = this.#clock.now();
     if (this.#isEnded || now - this.#lastProgressAt < PROGRESS_INTERVAL_MS) return;
     this.#lastProgressAt = now;
-    this.#swarm.tellProgress(bytesRead);
+    const { swarmId } = this.#swarm;
+    this.#swarm.takeProgress(signProgress({ swarmId, bytesRead }, this.#signer));
   }
 
   async complete(): Promise<void> {
@@ -137,11 +150,17 @@ export class SwarmIngest implements Ingest {
     }
   }
 
+  /** What this ingest, or a complete one, has signed for the piece. */
+  #signedHash(index: number): Uint8Array | undefined {
+    const { list } = this.#swarm.hashes;
+    return list.isComplete || list.isCurrent(index) ? list.hashOf(index) : undefined;
+  }
+
   async #hashOf(index: number): Promise<Buffer> {
-    const { blob, hashes } = this.#swarm;
-    const known = hashes.list.hashOf(index);
+    const { blob } = this.#swarm;
+    const known = this.#signedHash(index);
     if (known !== undefined) return Buffer.from(known);
-    // Stored by an earlier process that died before the signature was.
+    // Stored by an earlier ingest, and not handed in again by this one.
     const piece = new Uint8Array(pieceSize(blob.geometry, index));
     await blob.read(index * blob.geometry.pieceLength, piece);
     return hash('sha256', piece, 'buffer');
@@ -152,7 +171,8 @@ export class SwarmIngest implements Ingest {
   ): void {
     const { swarmId, digest, geometry } = this.#swarm.blob;
     const { size, pieceLength } = geometry;
-    const batch = { swarmId, digest, size, pieceLength, isComplete: false, isWithdrawn: false, ...part };
+    const startedAt = this.#startedAt;
+    const batch = { swarmId, digest, size, pieceLength, startedAt, isComplete: false, isWithdrawn: false, ...part };
     this.#swarm.takeHashes(signHashBatch(batch, this.#signer));
   }
 

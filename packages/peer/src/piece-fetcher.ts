@@ -13,6 +13,9 @@ import { Suspects } from './suspects.ts';
 /** Pause after the disk refused a piece, in ms: fetching goes on only if the disk may have recovered. */
 const DISK_PAUSE_MS = 10_000;
 
+/** No piece has it. */
+const NO_HASH = new Uint8Array(32);
+
 /** What a fetcher tells its swarm. */
 export interface FetcherSink {
   /** The piece is verified and stored. */
@@ -21,6 +24,8 @@ export interface FetcherSink {
   caught(nodeId: NodeId): void;
   /** The disk refused a piece. */
   failed(error: unknown): void;
+  /** Pieces that were in doubt have been looked at: these are as their hash says. */
+  confirmed(indexes: readonly number[], options: { areSomeFalse: boolean }): void;
 }
 
 /**
@@ -46,6 +51,7 @@ export class PieceFetcher {
   /** Whether anybody wants the blob here. */
   isActive = false;
   #pausedUntil = 0;
+  #doubts = 0;
 
   constructor(options: {
     blob: StoredBlob;
@@ -79,6 +85,32 @@ export class PieceFetcher {
       mustBeExclusive: (index) => this.#suspects.has(index),
     });
     this.hashesKnown(0, blob.geometry.pieceCount);
+  }
+
+  /** Whether pieces are being held against a hash that came after them; see {@link confirm}. */
+  get isInDoubt(): boolean {
+    return this.#doubts > 0;
+  }
+
+  /**
+   * The signed hashes of these pieces came after the pieces, or have changed: what is here counts again once it proves to
+   * be held under them, and is fetched anew if not.
+   */
+  async confirm(indexes: readonly number[]): Promise<void> {
+    const held = indexes.filter((index) => this.#blob.bitfield.has(index) && !this.#verifying.has(index));
+    if (held.length === 0) return;
+    this.#doubts += 1;
+    const confirming = this.#confirm(held);
+    for (const index of held) this.#verifying.set(index, confirming);
+    await confirming;
+  }
+
+  /** What has come of these pieces is of no use: their signed hash has changed. */
+  restart(indexes: readonly number[]): void {
+    for (const index of indexes) {
+      const assembly = this.#scheduler.finish(index);
+      if (assembly !== undefined) this.#buffers.give(assembly.buffer);
+    }
   }
 
   /** Pieces `[first, first + count)` may be fetched where their hash is known and they are not here. */
@@ -202,8 +234,17 @@ export class PieceFetcher {
     const expected = this.#hashes.list.hashOf(index);
     try {
       if (expected === undefined) throw new AppError('PIECE_REJECTED', { reason: 'its hash is not known' });
-      const written = await this.#blob.writePiece(index, buffer, expected);
+      // A copy, because a newer ingest may change the list meanwhile.
+      const sha256 = Buffer.from(expected);
+      const written = await this.#blob.writePiece(index, buffer, sha256);
       this.#verifying.delete(index);
+      if (this.#isOutdated(index, sha256)) {
+        this.#buffers.give(written.buffer);
+        // Nobody's fault: a newer ingest has changed the hash meanwhile.
+        if (written.verified) await this.confirm([index]);
+        else this.hashesKnown(index, 1);
+        return;
+      }
       const culprits = this.#judge(index, written, nodes);
       this.#buffers.give(written.buffer);
       if (written.verified) this.#sink.verified(index);
@@ -219,6 +260,30 @@ export class PieceFetcher {
       this.#sink.failed(error);
     }
     this.fillAll();
+  }
+
+  async #confirm(indexes: readonly number[]): Promise<void> {
+    const pieces = indexes.map((index) => ({ index, sha256: Buffer.from(this.#hashes.list.hashOf(index) ?? NO_HASH) }));
+    try {
+      await this.#blob.confirm(pieces);
+    } catch (error) {
+      this.#log.warn('store_write_failed', { swarmId: this.#blob.swarmId, error });
+      this.#sink.failed(error);
+    }
+    this.#doubts -= 1;
+    for (const index of indexes) this.#verifying.delete(index);
+    const outdated = pieces.filter(({ index, sha256 }) => this.#isOutdated(index, sha256)).map(({ index }) => index);
+    const confirmed = indexes.filter((index) => this.#blob.bitfield.has(index) && !outdated.includes(index));
+    const again = this.confirm(outdated);
+    for (const index of indexes) this.hashesKnown(index, 1);
+    this.#sink.confirmed(confirmed, { areSomeFalse: confirmed.length < indexes.length });
+    this.fillAll();
+    await again;
+  }
+
+  #isOutdated(index: number, sha256: Buffer): boolean {
+    const present = this.#hashes.list.hashOf(index);
+    return present !== undefined && !sha256.equals(present);
   }
 
   #judge(

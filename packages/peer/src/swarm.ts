@@ -22,6 +22,7 @@ import { HashKeeper } from './hash-keeper.ts';
 import type { PeerLimits } from './limits.ts';
 import { PieceFetcher } from './piece-fetcher.ts';
 import { PieceWaiters } from './piece-waiters.ts';
+import { ProgressRelay } from './progress-relay.ts';
 import { Seeding } from './seeding.ts';
 import type { SessionEvent } from './session.ts';
 
@@ -82,16 +83,17 @@ export class Swarm implements ConnectionHost {
   readonly #fetcher: PieceFetcher;
   readonly #seeding: Seeding;
   readonly #waiters: PieceWaiters;
+  readonly #progress: ProgressRelay<Connection>;
   #dialling = 0;
   #readers = 0;
   #idleSince: number;
   #lastProgressAt: number;
-  #bytesRead = 0;
   #bytesFromPeers = 0;
   #bytesToPeers = 0;
   #unpin: (() => void) | undefined;
   #isStopped = false;
   #isIngesting = false;
+  #revision = 0;
   #completing: Promise<void> | undefined;
 
   constructor({ blob, environment }: { blob: StoredBlob; environment: SwarmEnvironment }) {
@@ -107,6 +109,7 @@ export class Swarm implements ConnectionHost {
     this.#lastProgressAt = clock.now();
     this.hashes = new HashKeeper({ blob, verifier: environment.verifier, log: environment.log });
     this.#waiters = new PieceWaiters({ clock });
+    this.#progress = new ProgressRelay({ swarmId: blob.swarmId, verifier: environment.verifier, clock });
     this.#book = new AddressBook({
       clock,
       random,
@@ -134,6 +137,7 @@ export class Swarm implements ConnectionHost {
         verified: (index) => this.#obtained(index),
         caught: (nodeId) => environment.caught(this, nodeId),
         failed: (error) => this.#diskFailed(error),
+        confirmed: (indexes, options) => this.#confirmed(indexes, options),
       },
     });
     this.#announcer = new Announcer({
@@ -182,6 +186,11 @@ export class Swarm implements ConnectionHost {
     return this.#isIngesting;
   }
 
+  /** Counts up whenever a piece that was here proves false, so that a reader can tell that it was given one. */
+  get revision(): number {
+    return this.#revision;
+  }
+
   /** The grant that we show; the swarm only talks while there is one. */
   get grant(): string {
     const grant = this.#environment.grant(this.swarmId);
@@ -196,7 +205,7 @@ export class Swarm implements ConnectionHost {
 
   /** Resolves when the whole blob is signed as matching its digest; throws as {@link waitForPiece}. */
   waitForSignedComplete({ signal }: { signal: AbortSignal }): Promise<void> {
-    return this.#wait(() => this.hashes.list.isComplete, signal);
+    return this.#wait(() => this.#isSignedComplete, signal);
   }
 
   /** Resolves when the whole blob is here and signed; throws as {@link waitForPiece}. */
@@ -267,21 +276,32 @@ export class Swarm implements ConnectionHost {
     this.#obtained(index);
   }
 
-  /** How far the registry was read: tells the peers that a slow registry is not a dead swarm. */
-  tellProgress(bytesRead: number): void {
-    this.#noteProgress(bytesRead);
-    for (const connection of [...this.#connections]) if (connection.isOpen) connection.sendProgress(bytesRead);
+  /**
+   * Takes a signed word of the seeder on how far it has read, and passes it on, so that nobody takes a slow registry for a
+   * dead swarm. Throws `FRAME_INVALID`.
+   */
+  takeProgress(payload: Uint8Array, from?: Connection): void {
+    if (!this.#progress.take(payload, from)) return;
+    this.#lastProgressAt = this.#clock.now();
+    for (const connection of [...this.#connections]) this.#tellProgress(connection);
   }
 
   /** Takes a signed batch from the tracker, from our own ingest or from a peer; throws `HASH_BATCH_INVALID`. */
   takeHashes(record: Uint8Array, from?: Connection): void {
-    const batch = this.hashes.take(record);
-    if (batch === undefined || this.#isStopped) return;
+    const taken = this.hashes.take(record, ({ changed, replaced }) => this.#rethink(changed, replaced));
+    if (taken === undefined || this.#isStopped) return;
+    const { batch, replaced } = taken;
     for (const connection of [...this.#connections]) {
       if (connection !== from && connection.isOpen) connection.sendHashes(record);
     }
+    // Nobody but the seeder can make news of this kind, whoever passes it on.
+    this.#lastProgressAt = this.#clock.now();
     if (batch.isWithdrawn) this.#environment.withdrawn(this);
     else this.#hashesKnown(batch);
+    // Blocks on their way may be of either version. Over new connections, each side knows first what the other has heard.
+    if (replaced.length === 0) return;
+    const reason = new AppError('PEER_NOT_NEEDED', { reason: 'the blob is being read anew' });
+    for (const connection of [...this.#connections]) connection.close(reason, { afterFlush: true });
   }
 
   /** Dials, keeps deadlines, hands out slots. Called a few times a second. */
@@ -289,7 +309,10 @@ export class Swarm implements ConnectionHost {
     // Most swarms of a node with a full store are quiet.
     if (this.#connections.size === 0 && !this.#fetcher.isActive && this.#waiters.size === 0) return;
     const now = this.#clock.now();
-    for (const connection of [...this.#connections]) connection.tick();
+    for (const connection of [...this.#connections]) {
+      connection.tick();
+      this.#tellProgress(connection);
+    }
     this.#fetcher.tick();
     this.#seeding.tick();
     this.#dial();
@@ -305,7 +328,7 @@ export class Swarm implements ConnectionHost {
     if (present === undefined) return this.#connections.size < this.#limits.maxConnectionsPerSwarm;
     // Both ends see the same two dialers, so both keep the same connection; of two by one dialer, the newer.
     if (connection.dialerId > present.dialerId) return false;
-    present.close(new AppError('PEER_PROTOCOL', { reason: 'replaced by another connection to the same node' }));
+    present.close(new AppError('PEER_NOT_NEEDED', { reason: 'replaced by another connection to the same node' }));
     return true;
   }
 
@@ -317,7 +340,7 @@ export class Swarm implements ConnectionHost {
     this.#log.debug('peer_connected', { nodeId: connection.remote.id, address: connection.address });
     this.#seeding.greet(connection);
     for (const record of this.hashes.records) connection.sendHashes(record);
-    if (this.#isIngesting && this.#bytesRead > 0) connection.sendProgress(this.#bytesRead);
+    this.#tellProgress(connection);
   }
 
   event(connection: Connection, event: SessionEvent): void {
@@ -349,7 +372,7 @@ export class Swarm implements ConnectionHost {
         this.takeHashes(event.payload, connection);
         return;
       case 'progress':
-        this.#noteProgress(event.bytesRead);
+        this.takeProgress(event.payload, connection);
         return;
       case 'sent':
         this.#bytesToPeers += event.length;
@@ -432,6 +455,11 @@ export class Swarm implements ConnectionHost {
     this.#unpin?.();
     this.#unpin = undefined;
     this.#log.info('swarm_left', { ...this.stats });
+  }
+
+  /** What the store has marked was signed once, even if the signed list is lost or its key is gone. */
+  get #isSignedComplete(): boolean {
+    return (this.hashes.list.isComplete || this.blob.isComplete) && !this.#fetcher.isInDoubt;
   }
 
   get #isHungry(): boolean {
@@ -530,16 +558,22 @@ export class Swarm implements ConnectionHost {
   }
 
   #obtained(index: number): void {
-    if (this.#isStopped || !this.#held.add(index)) return;
+    if (this.#isStopped || !this.#hold(index)) return;
     this.#lastProgressAt = this.#clock.now();
+    this.#seeding.obtained(index);
+    this.#waiters.settle();
+    this.#checkComplete();
+  }
+
+  /** `false` if the piece was held before. */
+  #hold(index: number): boolean {
+    if (!this.#held.add(index)) return false;
     for (const connection of this.#connections) {
       if (connection.handle?.pieces.has(index) !== true) continue;
       connection.wantedCount -= 1;
       this.#updateInterest(connection);
     }
-    this.#seeding.obtained(index);
-    this.#waiters.settle();
-    this.#checkComplete();
+    return true;
   }
 
   #hashesKnown({ firstIndex, hashes }: HashBatch): void {
@@ -549,11 +583,42 @@ export class Swarm implements ConnectionHost {
     this.#fetcher.fillAll();
   }
 
-  #noteProgress(bytesRead: number): void {
-    // Only more than ever before is news: a seeder that hangs says the same again and again.
-    if (bytesRead <= this.#bytesRead) return;
-    this.#bytesRead = bytesRead;
-    this.#lastProgressAt = this.#clock.now();
+  /** Pieces that are here lose their place until they prove to match a hash that they were not stored under. */
+  #rethink(changed: readonly number[], replaced: readonly number[]): Promise<void> | undefined {
+    // Our own ingest stores a piece before it signs its hash, and looks at what it finds by itself.
+    if (this.#isStopped || this.#isIngesting) return undefined;
+    const held = changed.filter((index) => this.blob.bitfield.has(index));
+    if (replaced.length > 0) this.#revision += 1;
+    this.#fetcher.restart(replaced);
+    if (held.length === 0) return undefined;
+    const confirming = this.#fetcher.confirm(held);
+    for (const index of held) this.#lost(index);
+    return confirming;
+  }
+
+  #lost(index: number): void {
+    if (!this.#held.delete(index)) return;
+    for (const connection of this.#connections) {
+      if (connection.handle?.pieces.has(index) !== true) continue;
+      connection.wantedCount += 1;
+      this.#updateInterest(connection);
+    }
+  }
+
+  #confirmed(indexes: readonly number[], { areSomeFalse }: { areSomeFalse: boolean }): void {
+    if (areSomeFalse) this.#revision += 1;
+    if (this.#isStopped) return;
+    // Peers have been told of them before.
+    for (const index of indexes) this.#hold(index);
+    this.#waiters.settle();
+    this.#checkComplete();
+  }
+
+  #tellProgress(connection: Connection): void {
+    // A blob that is signed as complete has been read.
+    if (!connection.isOpen || this.hashes.list.isComplete) return;
+    const payload = this.#progress.next(connection);
+    if (payload !== undefined) connection.sendProgress(payload);
   }
 
   #checkComplete(): void {
@@ -577,7 +642,7 @@ export class Swarm implements ConnectionHost {
   /** Two peers that both hold all have nothing to say to each other, and others may need the places. */
   #closeIfUseless(connection: Connection): void {
     if (!this.isComplete || connection.handle?.pieces.isFull !== true) return;
-    connection.close(new AppError('PEER_PROTOCOL', { reason: 'both sides hold all' }), { afterFlush: true });
+    connection.close(new AppError('PEER_NOT_NEEDED', { reason: 'both sides hold all' }), { afterFlush: true });
   }
 
   #pause(): void {

@@ -48,6 +48,48 @@ test(
 );
 
 test(
+  'pieces in doubt are gone at once and come back if they are held under that very hash, for good',
+  inTemporaryDirectory(async (directory) => {
+    const blob = testBlob();
+    await withStore(directory, async (store) => {
+      const stored = await store.create(creationOf(blob));
+      await fill(stored, blob);
+      await stored.markComplete();
+      const confirming = stored.confirm([
+        { index: 0, sha256: sha256(pieceOf(blob, 0)) },
+        { index: 1, sha256: sha256(Buffer.from('another piece')) },
+      ]);
+      assert.deepEqual([stored.bitfield.has(0), stored.bitfield.has(1)], [false, false]);
+      await assert.rejects(stored.read(0, Buffer.alloc(1)), { code: 'PIECE_MISSING' });
+      assert.deepEqual(await confirming, [0]);
+      assert.equal(stored.isComplete, false);
+    });
+    await withStore(directory, async (store) => {
+      const stored = store.get(blob.swarmId);
+      assert.ok(stored);
+      assert.deepEqual(
+        [0, 1, 2].map((index) => stored.bitfield.has(index)),
+        [true, false, true],
+      );
+      assert.equal(stored.isComplete, false);
+      assert.equal(await writeTestPiece(stored, blob, 1), true);
+    });
+  }),
+);
+
+test(
+  'a piece that is not there is not put back by confirming it',
+  inTemporaryDirectory((directory) =>
+    withStore(directory, async (store) => {
+      const blob = testBlob();
+      const stored = await store.create(creationOf(blob));
+      assert.deepEqual(await stored.confirm([{ index: 0, sha256: sha256(pieceOf(blob, 0)) }]), []);
+      assert.equal(stored.bitfield.count, 0);
+    }),
+  ),
+);
+
+test(
   'a piece that fails its hash is refused, is not stored, and gives its buffer back',
   inTemporaryDirectory((directory) =>
     withStore(directory, async (store) => {

@@ -146,6 +146,27 @@ export class DiskBlob implements StoredBlob {
     this.#demandVerified(offset, into.length);
   }
 
+  async confirm(pieces: readonly { index: number; sha256: Uint8Array }[]): Promise<readonly number[]> {
+    const held = pieces.filter(({ index }) => this.bitfield.has(index));
+    // A copy, because what the caller passed may be a view of a hash list that goes on changing.
+    const expected = held.map(({ index, sha256 }) => ({ index, sha256: Uint8Array.from(sha256) }));
+    for (const { index } of expected) this.bitfield.delete(index);
+    this.#isDirty = true;
+    const confirmed: number[] = [];
+    for (const { index, sha256 } of expected) {
+      const size = this.#sizeOfPiece(index);
+      const position = index * this.geometry.pieceLength;
+      const { outcome } = await this.#useFiles((files) =>
+        this.#environment.worker.run({ kind: 'confirm', files, index, position, size, sha256 }),
+      );
+      if (outcome === 'verified') {
+        this.bitfield.add(index);
+        confirmed.push(index);
+      } else await this.#unmarkComplete();
+    }
+    return confirmed;
+  }
+
   appendHashes(record: Uint8Array): Promise<void> {
     return this.#change(() => this.#hashes.append(record));
   }
@@ -258,6 +279,10 @@ export class DiskBlob implements StoredBlob {
 
   async #dropPiece(index: number): Promise<void> {
     this.bitfield.delete(index);
+    await this.#unmarkComplete();
+  }
+
+  async #unmarkComplete(): Promise<void> {
     if (!this.#isMarkedComplete) return;
     this.#isMarkedComplete = false;
     await this.#change(() => rm(this.#paths.complete, { force: true }));

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { diskFaultOf } from './disk-error.ts';
-import type { CheckTask, PieceOutcome, PieceReply, PieceTask, WriteTask } from './piece-task.ts';
+import type { CheckTask, ConfirmTask, PieceOutcome, PieceReply, PieceTask, WriteTask } from './piece-task.ts';
 import { HASH_LENGTH } from './quota.ts';
 
 // The thread that hashes pieces and writes them. It is the only writer of data, piece hashes and bitmaps, and does one
@@ -19,12 +19,23 @@ parentPort?.on('message', ({ id, task }: { id: number; task: PieceTask }) => {
 
 function perform(task: PieceTask): PieceReply['result'] {
   try {
-    return { outcome: task.kind === 'write' ? write(task) : check(task) };
+    return { outcome: outcomeOf(task) };
   } catch (error) {
     const fault = diskFaultOf(error);
     // A bug must not pass for a bad disk: it ends this thread, and the pending calls fail with its message.
     if (fault === undefined) throw error;
     return { fault };
+  }
+}
+
+function outcomeOf(task: PieceTask): PieceOutcome {
+  switch (task.kind) {
+    case 'write':
+      return write(task);
+    case 'check':
+      return check(task);
+    case 'confirm':
+      return confirm(task);
   }
 }
 
@@ -46,6 +57,13 @@ function check({ files, index, position, size }: CheckTask): PieceOutcome {
   const isGood = isPieceGood(files.data, position, size, () => readHash(files.pieces, index));
   setBit(files.bitmap, index, isGood);
   return isGood ? 'verified' : 'rejected';
+}
+
+function confirm({ files, index, sha256 }: ConfirmTask): PieceOutcome {
+  const isHeld = (readBitmapByte(files.bitmap, index) & maskOf(index)) !== 0;
+  if (isHeld && readHash(files.pieces, index).equals(sha256)) return 'verified';
+  setBit(files.bitmap, index, false);
+  return 'rejected';
 }
 
 function isPieceGood(data: number, position: number, size: number, expected: () => Buffer): boolean {

@@ -28,8 +28,14 @@ export interface CheckTask extends PieceLocation {
   readonly kind: 'check';
 }
 
+/** Clear the piece's bit unless the piece is held under `sha256`. Reads no data: the hash was checked when it came. */
+export interface ConfirmTask extends PieceLocation {
+  readonly kind: 'confirm';
+  readonly sha256: Uint8Array;
+}
+
 /** Work for the hash worker. */
-export type PieceTask = WriteTask | CheckTask;
+export type PieceTask = WriteTask | CheckTask | ConfirmTask;
 
 /** How a task ended. `conflict`: the store holds this piece already, under another hash. */
 export type PieceOutcome = 'verified' | 'rejected' | 'conflict';

@@ -8,8 +8,8 @@ export const HASH_LENGTH = 32;
 const SMALL_FILES = 3;
 
 /**
- * Most bytes of signed hash batches kept for a blob. A batch has 145 bytes beside its hashes and its frame has 8, so even
- * a seeder that signs each piece alone needs 185 per piece; 4 KiB are for batches that only say `complete`.
+ * Most bytes of signed hash batches kept for a blob. A batch has 153 bytes beside its hashes and its frame has 8, so even
+ * a seeder that signs each piece alone needs 193 per piece; 4 KiB are for batches that only say `complete`.
  */
 export function maxHashBytes({ pieceCount }: PieceGeometry): number {
   return 256 * pieceCount + 4096;

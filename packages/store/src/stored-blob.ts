@@ -35,6 +35,13 @@ export interface StoredBlob {
    */
   read(offset: number, into: Uint8Array): Promise<void>;
 
+  /**
+   * Takes pieces out at once, and puts each back that is held under the hash given here; the others are gone. For pieces
+   * whose signed hash has changed since they were stored, or was not known. Resolves with those that are back. Throws
+   * `STORE_FAULT` when the disk fails, `STORE_CLOSED`; what was not looked at yet is missing then until the next start.
+   */
+  confirm(pieces: readonly { readonly index: number; readonly sha256: Uint8Array }[]): Promise<readonly number[]>;
+
   /** Keeps one signed hash batch with the blob. Throws `STORE_FULL` above 256 bytes per piece plus 4 KiB in all. */
   appendHashes(record: Uint8Array): Promise<void>;
 
