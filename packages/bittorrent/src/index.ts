@@ -42,4 +42,4 @@ export {
 } from './message.ts';
 export { MAX_KEEP_ALIVES, MAX_UNKNOWN_FRAMES, MessageParser, type MessageSink } from './message-parser.ts';
 export { PEER_ID_PREFIX, peerIdOf } from './peer-id.ts';
-export { decodeProgress, encodeProgress } from './progress.ts';
+export { claimedProgress, openProgress, type Progress, signProgress } from './progress.ts';

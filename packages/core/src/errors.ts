@@ -50,6 +50,8 @@ export const ERROR_CODES = {
   // peer
   GRANT_REJECTED: { status: 403, summary: 'a grant does not prove the right to this blob on this connection' },
   PEER_PROTOCOL: { status: undefined, summary: 'a peer broke the rules of the session' },
+  PEER_CLOSED: { status: undefined, summary: 'the other side ended the connection' },
+  PEER_NOT_NEEDED: { status: undefined, summary: 'a connection has served its purpose' },
   SWARM_STALLED: { status: undefined, summary: 'the swarm makes no progress' },
   SWARM_WITHDRAWN: {
     status: undefined,

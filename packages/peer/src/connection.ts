@@ -5,7 +5,6 @@ import {
   encodeExtendedHandshake,
   encodeHandshake,
   encodeMessage,
-  encodeProgress,
   type Message,
   MessageParser,
   OWN_EXTENSION_MESSAGES,
@@ -140,7 +139,7 @@ export class Connection {
     this.#lastWrittenAt = now;
     socket.setNoDelay(true);
     socket.on('error', (error) => this.close(error));
-    socket.on('close', () => this.close(new AppError('PEER_PROTOCOL', { reason: 'closed by the peer' })));
+    socket.on('close', () => this.close(new AppError('PEER_CLOSED')));
     this.#deadline = setTimeout(
       () => this.close(new AppError('PEER_PROTOCOL', { reason: 'handshake took too long' })),
       limits.handshakeTimeoutMs,
@@ -204,10 +203,10 @@ export class Connection {
     if (id !== undefined) this.send({ type: 'extended', id, payload: record });
   }
 
-  /** Tells how far the seeder has read. */
-  sendProgress(bytesRead: number): void {
+  /** Tells or passes on how far the seeder has read, as it signed it. */
+  sendProgress(payload: Uint8Array): void {
     const id = this.session.extensionId('progress');
-    if (id !== undefined) this.send({ type: 'extended', id, payload: encodeProgress(bytesRead) });
+    if (id !== undefined) this.send({ type: 'extended', id, payload });
   }
 
   /** Shows a newer grant. */

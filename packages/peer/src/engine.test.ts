@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { BLOCK_LENGTH } from '@sealift/core';
 import { nodeIdOf } from '@sealift/testkit';
 import { hashOf, pieceOf, type TestBlob, TestCluster, type TestPeer } from './cluster.fixture.ts';
@@ -240,6 +241,29 @@ test('a slow registry is not a stall as long as the seeder says that it reads', 
   assert.equal(isOver, false);
   clearInterval(reading);
   await waiting;
+});
+
+test('a leecher that does not know the seeder hears from others that a slow registry is being read', async (t) => {
+  const cluster = await TestCluster.create(t);
+  const blob = cluster.blob(2);
+  const seeder = await cluster.peer('seeder', { role: 'seeder' });
+  await seeder.grant(blob);
+  const ingest = await seeder.engine.ingest({ ...blob.request, signer: cluster.signer });
+  const far = nodeIdOf('far');
+  cluster.tracker.isVisible = (other, asker) =>
+    ![other, asker].includes(far) || ![other, asker].includes(seeder.nodeId);
+  const near = await cluster.peer('near');
+  await download(near, blob);
+  const leecher = await cluster.peer('far', { limits: { stallTimeoutMs: 1_500 } });
+  const swarm = await download(leecher, blob);
+  const started = Date.now();
+  const waiting = assert.rejects(swarm.waitForPiece(0, { signal: t.signal }), { code: 'SWARM_STALLED' });
+  for (const bytesRead of [1, 2, 3]) {
+    ingest.progress(bytesRead);
+    await delay(1_000);
+  }
+  await waiting;
+  assert.ok(Date.now() - started >= 3_000, `given up after ${Date.now() - started} ms`);
 });
 
 test('a blob that is withdrawn is dropped everywhere, and its readers are told', async (t) => {

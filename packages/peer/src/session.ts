@@ -1,7 +1,7 @@
 import {
   type BlockRange,
+  claimedProgress,
   decodeExtendedHandshake,
-  decodeProgress,
   EXTENSION,
   EXTENSION_NAME,
   type ExtendedHandshake,
@@ -40,7 +40,8 @@ export type SessionEvent =
   /** The peer will not send a block that we asked for. */
   | ({ readonly type: 'rejected' } & BlockRange)
   | { readonly type: 'hashes'; readonly payload: Uint8Array }
-  | { readonly type: 'progress'; readonly bytesRead: number }
+  /** How far the seeder has read; its signature is not verified yet. */
+  | { readonly type: 'progress'; readonly payload: Uint8Array }
   /** We sent a block of this many bytes. */
   | { readonly type: 'sent'; readonly length: number }
   /** The peer shows another grant: verify it, then call {@link Session.renew}. */
@@ -328,10 +329,9 @@ export class Session {
         }
         return { type: 'hashes', payload };
       case EXTENSION.progress: {
-        const bytesRead = decodeProgress(payload);
         this.#countUseless();
-        // Only the seeder reads from the registry; from anybody else this would only keep a dead swarm waiting.
-        return this.remote.role === 'seeder' ? { type: 'progress', bytesRead } : undefined;
+        claimedProgress(payload);
+        return { type: 'progress', payload };
       }
       default:
         throw broken('an extended message that we do not speak');
