@@ -80,7 +80,7 @@ export class Deployment implements AsyncDisposable {
     const names = Array.from({ length: setting.nodes }, (_, index) => `n${index + 1}`);
     const env: Record<string, string> =
       profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${path.resolve(profile)}` };
-    const cluster = await Cluster.start({ hosts: [PULL_THROUGH, ...names], tracker: { logLevel: 'warn', env } });
+    const cluster = await Cluster.start({ hosts: [PULL_THROUGH, ...names], tracker: { logLevel: 'info', env } });
     const deployment = new Deployment(setting, cluster, scope);
     try {
       await deployment.#startAll(names, say, env);
@@ -167,7 +167,7 @@ export class Deployment implements AsyncDisposable {
   async #startNode(name: string, env: Record<string, string>): Promise<void> {
     const { registry, authority, upstream, joinToken: token } = this.#cluster;
     await this.#cluster.trust(name, registry.name, authority.certificate);
-    const options = { registry: upstream, token, logLevel: 'warn', env };
+    const options = { registry: upstream, token, logLevel: 'info', env };
     this.#nodes.push(await NodeProcess.start(this.#host(name), options));
   }
 
