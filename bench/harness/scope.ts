@@ -17,6 +17,8 @@ export class Scope implements AsyncDisposable {
   /** Empty at first, in memory where possible. */
   readonly directory: string;
   readonly signal: AbortSignal;
+  /** Directories elsewhere. */
+  readonly #others: string[] = [];
   readonly #children = new Set<ChildProcess>();
   readonly #onExit = (): void => this.#sweep();
   readonly #onAbort = (): void => {
@@ -31,6 +33,13 @@ export class Scope implements AsyncDisposable {
     process.once('exit', this.#onExit);
     // Whoever waits for an answer of one of them learns of it by its end.
     signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** Makes a directory where a node keeps its data: on a disk, and what is in use lies in the page cache. */
+  makeDiskDirectory(): string {
+    const directory = mkdtempSync(path.join(tmpdir(), 'sealift-bench-'));
+    this.#others.push(directory);
+    return directory;
   }
 
   /** Starts a program that ends with this scope. Its owner reads the streams that are not ignored. */
@@ -62,7 +71,7 @@ export class Scope implements AsyncDisposable {
 
   #sweep(): void {
     for (const child of this.#children) child.kill('SIGKILL');
-    rmSync(this.directory, { recursive: true, force: true });
+    for (const directory of [this.directory, ...this.#others]) rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -14,6 +14,8 @@ export class BodySink {
   readonly #sendHead: () => void;
   readonly #readTimeoutMs: number;
   readonly #signal: AbortSignal;
+  /** Ends the wait for the chunk that is leaving. A response cut off before it had its socket never calls back. */
+  #giveUp: (() => void) | undefined;
 
   constructor(options: {
     response: ServerResponse;
@@ -48,6 +50,8 @@ export class BodySink {
   ): Promise<void> {
     const reading = new AbortController();
     const signal = AbortSignal.any([this.#signal, reading.signal]);
+    const onAbort = (): void => this.#giveUp?.();
+    this.#signal.addEventListener('abort', onAbort);
     let reader: ChunkReader | undefined;
     try {
       reader = new ChunkReader(await open({ signal }), { timeoutMs: this.#readTimeoutMs, signal });
@@ -57,6 +61,7 @@ export class BodySink {
         if (chunk.length > 0) await this.#send(chunk.subarray(0, this.#end - this.position));
       }
     } finally {
+      this.#signal.removeEventListener('abort', onAbort);
       reader?.stop();
       reading.abort();
     }
@@ -81,12 +86,10 @@ export class BodySink {
   /** Resolves when the chunk has left: only then may its buffer be used again, and is it time for the next one. */
   #write(chunk: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
-      // A response that is cut off before it was given its socket never calls back.
-      const onAbort = (): void => reject(this.#signal.reason);
-      this.#signal.addEventListener('abort', onAbort);
-      if (this.#signal.aborted) onAbort();
+      this.#giveUp = () => reject(this.#signal.reason);
+      if (this.#signal.aborted) this.#giveUp();
       this.#response.write(chunk, (error) => {
-        this.#signal.removeEventListener('abort', onAbort);
+        this.#giveUp = undefined;
         if (error) reject(error);
         else resolve();
       });

@@ -6,45 +6,43 @@ import { AppError } from '@sealift/core';
  */
 export class ChunkReader {
   readonly #iterator: AsyncIterator<Uint8Array>;
-  readonly #timeoutMs: number;
   readonly #signal: AbortSignal;
+  // One timer and one listener for all chunks: thousands pass here per second.
+  readonly #deadline: NodeJS.Timeout;
+  readonly #onAbort = (): void => this.#fail?.(this.#signal.reason);
+  /** Ends the wait for the chunk that was asked for, if there is one. */
+  #fail: ((error: unknown) => void) | undefined;
 
   constructor(chunks: AsyncIterable<Uint8Array>, { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal }) {
     this.#iterator = chunks[Symbol.asyncIterator]();
-    this.#timeoutMs = timeoutMs;
     this.#signal = signal;
+    this.#deadline = setTimeout(
+      () => this.#fail?.(new AppError('SWARM_STALLED', { reason: 'no data within the time limit' })),
+      timeoutMs,
+    );
+    signal.addEventListener('abort', this.#onAbort);
   }
 
   /** The next chunk, or `undefined` at the end. Throws `SWARM_STALLED` at the deadline, or what the iterator throws. */
   next(): Promise<Uint8Array | undefined> {
     return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        clearTimeout(deadline);
-        this.#signal.removeEventListener('abort', onAbort);
-      };
-      const fail = (error: unknown): void => {
-        settle();
-        reject(error);
-      };
-      const onAbort = (): void => fail(this.#signal.reason);
-      const deadline = setTimeout(
-        () => fail(new AppError('SWARM_STALLED', { reason: 'no data within the time limit' })),
-        this.#timeoutMs,
-      );
+      this.#fail = reject;
       if (this.#signal.aborted) {
-        onAbort();
+        this.#onAbort();
         return;
       }
-      this.#signal.addEventListener('abort', onAbort);
+      this.#deadline.refresh();
       this.#iterator.next().then(({ done, value }) => {
-        settle();
+        this.#fail = undefined;
         resolve(done === true ? undefined : value);
-      }, fail);
+      }, reject);
     });
   }
 
   /** Lets go of the iterator. Does not wait for it: it may never answer. */
   stop(): void {
+    clearTimeout(this.#deadline);
+    this.#signal.removeEventListener('abort', this.#onAbort);
     try {
       this.#iterator.return?.()?.catch(() => {});
     } catch {
