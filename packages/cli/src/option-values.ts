@@ -32,6 +32,16 @@ export function parseByteCount(text: string): number {
   return bytes;
 }
 
+/** Least rate that a limit may be set to, in bytes per second: below it a piece takes longer than readers wait for one. */
+const MIN_RATE = 256 * 1024;
+
+/** Parses a rate limit as {@link parseByteCount}; bytes per second. */
+export function parseRate(text: string): number {
+  const rate = parseByteCount(text);
+  if (rate < MIN_RATE) throw problem('write bytes per second, at least 256KiB');
+  return rate;
+}
+
 /** Parses `host:port`; port 0 asks the system for a free one. */
 export function parseEndpoint(text: string): Endpoint {
   const isAnyPort = text.endsWith(':0');

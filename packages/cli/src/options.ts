@@ -6,6 +6,7 @@ import {
   parseCount,
   parseDuration,
   parseEndpoint,
+  parseRate,
   parseRegistry,
   parseRegistryFile,
   parseText,
@@ -66,6 +67,10 @@ export const TRACKER_OPTIONS = {
     placeholder: 'BYTES',
     help: "most bytes that the seeder's blobs may take on disk",
     fallback: '50GiB',
+  }),
+  uploadLimit: optional('--upload-limit', parseRate, {
+    placeholder: 'BYTES',
+    help: 'most bytes per second that the seeder sends to peers',
   }),
   certificateTtl: defaulted('--certificate-ttl', parseDuration, {
     placeholder: 'DURATION',
@@ -134,6 +139,14 @@ export const NODE_OPTIONS = {
     placeholder: 'BYTES',
     help: 'most bytes that cached blobs may take on disk',
     fallback: '20GiB',
+  }),
+  uploadLimit: optional('--upload-limit', parseRate, {
+    placeholder: 'BYTES',
+    help: 'most bytes per second that this node sends to peers',
+  }),
+  downloadLimit: optional('--download-limit', parseRate, {
+    placeholder: 'BYTES',
+    help: 'most bytes per second that this node fetches from peers; what it fetches from the registry is not counted',
   }),
   logLevel,
 } as const satisfies OptionTable;

@@ -207,6 +207,7 @@ export class TestCluster {
       limits = {} as Partial<PeerLimits>,
       log = silentLogger as Logger,
       seed = 1,
+      rates = {} as { uploadBytesPerSecond?: number; downloadBytesPerSecond?: number },
     } = {},
   ): Promise<TestPeer> {
     const nodeId = nodeIdOf(name);
@@ -232,6 +233,7 @@ export class TestCluster {
       log,
       limits: { minAnnounceMs: 50, tickMs: 25, dialBackoffMs: 50, ...limits },
       random: seededRandom(seed),
+      ...rates,
     });
     await engine.start();
     const peer: TestPeer = {
@@ -252,8 +254,11 @@ export class TestCluster {
   }
 
   /** A running seeder that holds all of `blob`, signed as complete. */
-  async seeder(blob: TestBlob, options: { name?: string; limits?: Partial<PeerLimits> } = {}): Promise<TestPeer> {
-    const seeder = await this.peer(options.name ?? 'seeder', { role: 'seeder', limits: options.limits ?? {} });
+  async seeder(
+    blob: TestBlob,
+    { name = 'seeder', ...options }: { name?: string } & Parameters<TestCluster['peer']>[1] = {},
+  ): Promise<TestPeer> {
+    const seeder = await this.peer(name, { ...options, role: 'seeder' });
     await seeder.grant(blob);
     const ingest = await seeder.engine.ingest({ ...blob.request, signer: this.signer });
     for (let index = 0; index < blob.geometry.pieceCount; index += 1)

@@ -15,6 +15,7 @@ import type { Identity } from '@sealift/pki';
 import type { GrantClaims } from '@sealift/tracker-api';
 import type { UploadBuffers } from './buffer-pools.ts';
 import type { PeerLimits } from './limits.ts';
+import type { Pacer } from './pacer.ts';
 import type { PickerPeer } from './picker.ts';
 import { Preamble } from './preamble.ts';
 import { RequestWindow } from './request-window.ts';
@@ -69,6 +70,8 @@ export interface ConnectionOptions {
   readonly dial?: { readonly swarmId: SwarmId; readonly grant: string; readonly geometry: PieceGeometry };
   readonly gate: ConnectionGate;
   readonly buffers: UploadBuffers;
+  /** The upload limit that all connections share. */
+  readonly uploadPacer: Pacer;
   readonly limits: PeerLimits;
   readonly clock: Clock;
 }
@@ -102,6 +105,7 @@ export class Connection {
   readonly #limits: PeerLimits;
   readonly #clock: Clock;
   readonly #buffers: UploadBuffers;
+  readonly #uploadPacer: Pacer;
   readonly #preamble = new Preamble();
   readonly #parser: MessageParser;
   #uploads: UploadQueue | undefined;
@@ -117,13 +121,14 @@ export class Connection {
   #isClosed = false;
   #isRenewing = false;
 
-  constructor({ socket, remote, local, address, dial, gate, buffers, limits, clock }: ConnectionOptions) {
+  constructor({ socket, remote, local, address, dial, gate, buffers, uploadPacer, limits, clock }: ConnectionOptions) {
     this.#socket = socket;
     this.remote = remote;
     this.local = local;
     this.address = address;
     this.#gate = gate;
     this.#buffers = buffers;
+    this.#uploadPacer = uploadPacer;
     this.#limits = limits;
     this.#clock = clock;
     this.session = new Session({ remote, swarmId: dial?.swarmId, clock, limits });
@@ -340,6 +345,7 @@ export class Connection {
     return new UploadQueue({
       geometry: host.geometry,
       buffers: this.#buffers,
+      pacer: this.#uploadPacer,
       batchBytes: uploadBatchBytes,
       maxBatches: uploadBatchesPerConnection,
       sink: {

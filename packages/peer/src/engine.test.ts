@@ -353,3 +353,24 @@ test('a stopped engine listens no more, holds no connection, and says so to the 
   const [error] = (await once(refused, 'error')) as [NodeJS.ErrnoException];
   assert.equal(error.code, 'ECONNREFUSED');
 });
+
+for (const direction of ['upload', 'download'] as const) {
+  test(`a limit on ${direction} holds, and is used up`, async (t) => {
+    const cluster = await TestCluster.create(t);
+    const bytesPerSecond = 2 * 2 ** 20;
+    const blob = cluster.blob(64);
+    const rates = direction === 'upload' ? { uploadBytesPerSecond: bytesPerSecond } : {};
+    await cluster.seeder(blob, { rates });
+    const leecher = await cluster.peer('leecher', {
+      rates: direction === 'download' ? { downloadBytesPerSecond: bytesPerSecond } : {},
+    });
+    const swarm = await download(leecher, blob);
+    await swarm.waitForPiece(0, { signal: t.signal });
+    const [before, from] = [swarm.stats.bytesFromPeers, Date.now()];
+    await swarm.waitForComplete({ signal: t.signal });
+    const rate = ((blob.bytes.length - before) / (Date.now() - from)) * 1000;
+    // A burst of a fifth of a second counts much in two seconds; the interface's counters judge it over ten.
+    assert.ok(rate < 1.2 * bytesPerSecond && rate > 0.7 * bytesPerSecond, `${rate / bytesPerSecond} of the limit`);
+    assert.deepEqual(await bytesOf(leecher, blob), blob.bytes);
+  });
+}

@@ -28,6 +28,7 @@ import { isBoundTo } from './grant-binding.ts';
 import { type Ingest, SwarmIngest } from './ingest.ts';
 import { DEFAULT_LIMITS, type PeerLimits } from './limits.ts';
 import { Listener } from './listener.ts';
+import { Pacer } from './pacer.ts';
 import type { GrantSource, IdentitySource } from './ports.ts';
 import { Swarm, type SwarmEnvironment } from './swarm.ts';
 
@@ -49,6 +50,10 @@ export interface PeerEngineOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly limits?: Partial<PeerLimits>;
+  /** Most that goes out to peers, of all swarms together, in bytes of the link per second, headers included. @default none */
+  readonly uploadBytesPerSecond?: number | undefined;
+  /** The same for what comes in from peers. @default none */
+  readonly downloadBytesPerSecond?: number | undefined;
   /** @default Math.random */
   readonly random?: () => number;
 }
@@ -90,6 +95,8 @@ export class PeerEngine {
   readonly #deny = new DenyList();
   readonly #pieceBuffers: PieceBuffers;
   readonly #uploadBuffers: UploadBuffers;
+  readonly #uploadPacer: Pacer;
+  readonly #downloadPacer: Pacer;
   readonly #announceGate: Gate;
   readonly #listener: Listener;
   readonly #swarms = new Map<SwarmId, Swarm>();
@@ -119,6 +126,8 @@ export class PeerEngine {
     this.#bans = new BanList({ clock: options.clock });
     this.#pieceBuffers = new PieceBuffers({ maxBytes: this.#limits.maxPieceBytes });
     this.#uploadBuffers = new UploadBuffers(uploadBufferOptions(this.#limits));
+    this.#uploadPacer = new Pacer({ clock: options.clock, bytesPerSecond: options.uploadBytesPerSecond });
+    this.#downloadPacer = new Pacer({ clock: options.clock, bytesPerSecond: options.downloadBytesPerSecond });
     this.#announceGate = new Gate({ max: this.#limits.maxAnnounces });
     this.#listener = new Listener({
       limits: this.#limits,
@@ -215,6 +224,8 @@ export class PeerEngine {
     this.#state = 'stopped';
     clearInterval(this.#timer);
     for (const unlisten of this.#unlisten) unlisten();
+    this.#uploadPacer.stop();
+    this.#downloadPacer.stop();
     this.#ended.abort(new AppError('PEER_NOT_NEEDED', { reason: 'the engine stops' }));
     await Promise.allSettled(this.#joining.values());
     await Promise.all([...this.#swarms.values()].map((swarm) => this.#leave(swarm)));
@@ -306,6 +317,7 @@ export class PeerEngine {
       announce,
       announceGate: this.#announceGate,
       buffers: this.#pieceBuffers,
+      downloadPacer: this.#downloadPacer,
       limits: this.#limits,
       clock: this.#clock,
       random,
@@ -331,10 +343,12 @@ export class PeerEngine {
   }
 
   #slotsOf(swarm: Swarm): number {
-    const { uploadSlots, uploadSlotsPerSwarm } = this.#limits;
+    const { uploadSlots, uploadSlotsPerSwarm, minSlotBytesPerSecond } = this.#limits;
+    // Each peer that is served should get blocks well before it takes us for dead.
+    const paced = Math.floor((this.#options.uploadBytesPerSecond ?? Number.POSITIVE_INFINITY) / minSlotBytesPerSecond);
     let others = 0;
     for (const other of this.#swarms.values()) if (other !== swarm) others += other.servedPeers;
-    return Math.max(1, Math.min(uploadSlotsPerSwarm, uploadSlots - others));
+    return Math.max(1, Math.min(uploadSlotsPerSwarm, Math.min(uploadSlots, paced) - others));
   }
 
   #tick(): void {
@@ -463,6 +477,7 @@ export class PeerEngine {
         : { dial: { swarmId: swarm.swarmId, grant: swarm.grant, geometry: swarm.geometry } }),
       gate: this.#gate,
       buffers: this.#uploadBuffers,
+      uploadPacer: this.#uploadPacer,
       limits: this.#limits,
       clock: this.#clock,
     });

@@ -46,6 +46,8 @@ export interface PeerLimits {
   readonly uploadSlotsPerSwarm: number;
   /** Peers that we serve at once. Above it each swarm still keeps one slot, so that none starves. @default 64 */
   readonly uploadSlots: number;
+  /** Under an upload limit, no more peers are served at once than get so much each, in bytes per second. @default 64 KiB */
+  readonly minSlotBytesPerSecond: number;
   /** How long an upload slot is kept before it may pass to a waiting peer, in ms. @default 10_000 */
   readonly chokeRoundMs: number;
   /** Smallest request window of one peer, in bytes. @default 256 KiB */
@@ -116,6 +118,7 @@ export const DEFAULT_LIMITS: PeerLimits = Object.freeze({
   maxUploadBuffers: 256,
   uploadSlotsPerSwarm: 16,
   uploadSlots: 64,
+  minSlotBytesPerSecond: 64 * KIB,
   chokeRoundMs: 10_000,
   minWindowBytes: 16 * BLOCK_LENGTH,
   maxWindowBytes: 4 * MIB,

@@ -5,6 +5,7 @@ import type { PieceBuffers } from './buffer-pools.ts';
 import type { Connection } from './connection.ts';
 import type { HashKeeper } from './hash-keeper.ts';
 import type { PeerLimits } from './limits.ts';
+import type { Pacer } from './pacer.ts';
 import { Picker } from './picker.ts';
 import type { PieceAssembly } from './piece-assembly.ts';
 import { RequestScheduler } from './request-scheduler.ts';
@@ -37,6 +38,9 @@ export class PieceFetcher {
   readonly #blob: StoredBlob;
   readonly #hashes: HashKeeper;
   readonly #buffers: PieceBuffers;
+  readonly #pacer: Pacer;
+  /** What each connection waits for its turn to ask with. */
+  readonly #turns = new Map<Connection, () => void>();
   readonly #limits: PeerLimits;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -57,6 +61,8 @@ export class PieceFetcher {
     blob: StoredBlob;
     hashes: HashKeeper;
     buffers: PieceBuffers;
+    /** The download limit that all swarms of the engine share: it holds requests back, and so what comes in. */
+    pacer: Pacer;
     connections: ReadonlySet<Connection>;
     limits: PeerLimits;
     clock: Clock;
@@ -68,6 +74,7 @@ export class PieceFetcher {
     this.#blob = blob;
     this.#hashes = options.hashes;
     this.#buffers = options.buffers;
+    this.#pacer = options.pacer;
     this.#connections = options.connections;
     this.#limits = limits;
     this.#clock = clock;
@@ -143,9 +150,15 @@ export class PieceFetcher {
     if (room <= 0 || (outstanding.count > 0 && room < window / 4)) return;
     const wasIdle = outstanding.count === 0;
     const isLastStretch = this.#hashes.list.knownCount === this.#blob.geometry.pieceCount;
-    const blocks = this.#scheduler.choose(connection, handle, room, { isLastStretch });
+    const turn = this.#turnOf(connection);
+    if (!this.#pacer.enter(turn)) return;
+    const bytes = Math.min(room, this.#pacer.turnBytes);
+    const blocks = this.#scheduler.choose(connection, handle, bytes, { isLastStretch });
+    this.#pacer.take(bytesOf(blocks));
     if (wasIdle) connection.lastBlockAt = now;
     connection.request(blocks);
+    // The turn was too short for its window: nothing else would come back to it before a block does.
+    if (bytes < room && blocks.length > 0) setImmediate(turn);
   }
 
   fillAll(): void {
@@ -177,6 +190,7 @@ export class PieceFetcher {
   /** The peer will not send a block that we asked for. Tells whether it has given up the piece since it showed it. */
   rejected(connection: Connection, block: BlockRange): boolean {
     this.#scheduler.release(connection, [block], { isGone: false });
+    this.#pacer.giveBack(block.length);
     // One that chokes us may still have it; one that serves us has not.
     if (connection.session.isChoked || connection.handle === undefined) return false;
     return this.picker.lost(connection.handle, block.index);
@@ -187,6 +201,9 @@ export class PieceFetcher {
     const { arriving, handle, outstanding } = connection;
     if (arriving !== undefined) this.#scheduler.assembly(arriving.index)?.abort(arriving.begin);
     this.#scheduler.release(connection, outstanding.blocks(), { isGone: true });
+    this.#pacer.giveBack(outstanding.bytes);
+    this.#pacer.forget(this.#turnOf(connection));
+    this.#turns.delete(connection);
     if (handle !== undefined) this.picker.removePeer(handle);
     this.fillAll();
   }
@@ -318,6 +335,15 @@ export class PieceFetcher {
     this.#scheduler.release(connection, blocks, { isGone: true });
   }
 
+  #turnOf(connection: Connection): () => void {
+    let turn = this.#turns.get(connection);
+    if (turn === undefined) {
+      turn = () => this.fill(connection);
+      this.#turns.set(connection, turn);
+    }
+    return turn;
+  }
+
   #takeBuffer(): ArrayBuffer | undefined {
     const inUse = this.#scheduler.startedCount + this.#verifying.size;
     if (inUse >= this.#maxPieces) return undefined;
@@ -325,4 +351,8 @@ export class PieceFetcher {
     if (buffer === undefined) this.#buffers.wait(this.#retry);
     return buffer;
   }
+}
+
+function bytesOf(blocks: readonly BlockRange[]): number {
+  return blocks.reduce((sum, block) => sum + block.length, 0);
 }

@@ -20,6 +20,7 @@ import type { Connection, ConnectionHost } from './connection.ts';
 import type { Gate } from './gate.ts';
 import { HashKeeper } from './hash-keeper.ts';
 import type { PeerLimits } from './limits.ts';
+import type { Pacer } from './pacer.ts';
 import { PieceFetcher } from './piece-fetcher.ts';
 import { PieceWaiters } from './piece-waiters.ts';
 import { ProgressRelay } from './progress-relay.ts';
@@ -34,6 +35,8 @@ export interface SwarmEnvironment {
   readonly announce: Announce;
   readonly announceGate: Gate;
   readonly buffers: PieceBuffers;
+  /** The download limit that all swarms share. */
+  readonly downloadPacer: Pacer;
   readonly limits: PeerLimits;
   readonly clock: Clock;
   readonly random: () => number;
@@ -128,6 +131,7 @@ export class Swarm implements ConnectionHost {
       blob,
       hashes: this.hashes,
       buffers: environment.buffers,
+      pacer: environment.downloadPacer,
       connections: this.#connections,
       limits,
       clock,

@@ -3,21 +3,25 @@ import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { type BlockRange, MessageParser } from '@sealift/bittorrent';
 import { BLOCK_LENGTH, pieceGeometry } from '@sealift/core';
+import { FakeClock } from '@sealift/testkit';
 import { UploadBuffers } from './buffer-pools.ts';
+import { Pacer } from './pacer.ts';
 import { UploadQueue, uploadBufferLength } from './upload-queue.ts';
 
 const BATCH = 4 * BLOCK_LENGTH;
 const geometry = pieceGeometry(64 * BLOCK_LENGTH, 16 * BLOCK_LENGTH);
 const blob = Buffer.from(Uint8Array.from({ length: geometry.size }, (_, at) => (at * 31 + (at >> 14)) & 0xff));
 
-function scene({ maxBuffers = 8, maxBatches = 2 } = {}) {
+const unlimited = new Pacer({ clock: new FakeClock(), bytesPerSecond: undefined });
+
+function scene({ maxBuffers = 8, maxBatches = 2, pacer = unlimited } = {}) {
   const buffers = new UploadBuffers({ length: uploadBufferLength(BATCH), max: maxBuffers });
   const reads: { offset: number; into: Uint8Array; done: (error?: Error) => void }[] = [];
   const writes: { bytes: Buffer; done: () => void }[] = [];
   const sent: BlockRange[] = [];
   const failed: BlockRange[] = [];
   const queue = new UploadQueue({
-    ...{ geometry, buffers, batchBytes: BATCH, maxBatches },
+    ...{ geometry, buffers, pacer, batchBytes: BATCH, maxBatches },
     sink: {
       read: (offset, into) =>
         new Promise((resolve, reject) => {
@@ -105,6 +109,24 @@ test('a socket that does not take bytes stops the reading', async () => {
   writes[0]?.done();
   await turn();
   assert.equal(reads.length, 1);
+});
+
+test('under a limit batches are short, and wait for their turn', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const clock = new FakeClock();
+  const pacer = new Pacer({ clock, bytesPerSecond: 40 * BLOCK_LENGTH });
+  t.after(() => pacer.stop());
+  const { queue, reads } = scene({ pacer, maxBuffers: 16, maxBatches: 16 });
+  for (let at = 0; at < 12; at += 1) queue.push(block(at));
+  await turn();
+  // The burst, and the block that uses it up.
+  assert.equal(reads.length, 8);
+  assert.ok(reads.every(({ into }) => into.length === BLOCK_LENGTH));
+  clock.advance(26);
+  t.mock.timers.tick(26);
+  assert.equal(reads.length, 9);
+  queue.close();
+  for (const read of reads) read.done();
 });
 
 test('a cancelled block is not sent; one that is being read is', async () => {

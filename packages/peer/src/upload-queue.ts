@@ -1,6 +1,7 @@
 import { type BlockRange, PIECE_HEADER_LENGTH, writePieceHeader } from '@sealift/bittorrent';
 import { BLOCK_LENGTH, type PieceGeometry } from '@sealift/core';
 import type { UploadBuffers } from './buffer-pools.ts';
+import type { Pacer } from './pacer.ts';
 
 /** Bytes of a buffer that holds a batch of `batchBytes` with a header before each block. */
 export function uploadBufferLength(batchBytes: number): number {
@@ -34,6 +35,7 @@ export interface UploadSink {
 export class UploadQueue {
   readonly #geometry: PieceGeometry;
   readonly #buffers: UploadBuffers;
+  readonly #pacer: Pacer;
   readonly #batchBytes: number;
   readonly #maxBatches: number;
   readonly #sink: UploadSink;
@@ -46,19 +48,23 @@ export class UploadQueue {
   constructor({
     geometry,
     buffers,
+    pacer,
     batchBytes,
     maxBatches,
     sink,
   }: {
     geometry: PieceGeometry;
     buffers: UploadBuffers;
+    /** The upload limit that all queues of the engine share. */
+    pacer: Pacer;
     batchBytes: number;
     maxBatches: number;
     sink: UploadSink;
   }) {
     this.#geometry = geometry;
     this.#buffers = buffers;
-    this.#batchBytes = batchBytes;
+    this.#pacer = pacer;
+    this.#batchBytes = Math.min(batchBytes, pacer.turnBytes);
     this.#maxBatches = maxBatches;
     this.#sink = sink;
   }
@@ -93,6 +99,7 @@ export class UploadQueue {
     this.#isClosed = true;
     this.#queue = [];
     this.#buffers.forget(this.#retry);
+    this.#pacer.forget(this.#retry);
     // Those being read come back in #read; the rest belongs to a socket that may never call back.
     const unwritten = this.#reading.filter((batch) => batch.length !== undefined);
     for (const { buffer } of unwritten) this.#buffers.give(buffer);
@@ -101,12 +108,14 @@ export class UploadQueue {
 
   #pump(): void {
     while (!this.#isClosed && this.#queue.length > 0 && this.#inFlight < this.#maxBatches) {
+      if (!this.#pacer.enter(this.#retry)) return;
       const buffer = this.#buffers.take();
       if (buffer === undefined) {
         this.#buffers.wait(this.#retry);
         return;
       }
       const batch: Batch = { blocks: this.#takeRun(), buffer, length: undefined };
+      this.#pacer.take(bytesOf(batch.blocks));
       this.#inFlight += 1;
       this.#reading.push(batch);
       void this.#read(batch);
@@ -132,7 +141,7 @@ export class UploadQueue {
   async #read(batch: Batch): Promise<void> {
     const { blocks, buffer } = batch;
     const [first] = blocks as [BlockRange];
-    const bytes = blocks.reduce((sum, block) => sum + block.length, 0);
+    const bytes = bytesOf(blocks);
     // Read behind room for all headers, then move each block to its place: the last one is there already.
     const start = blocks.length * PIECE_HEADER_LENGTH;
     let length = 0;
@@ -178,6 +187,10 @@ export class UploadQueue {
   #offsetOf({ index, begin }: BlockRange): number {
     return index * this.#geometry.pieceLength + begin;
   }
+}
+
+function bytesOf(blocks: readonly BlockRange[]): number {
+  return blocks.reduce((sum, block) => sum + block.length, 0);
 }
 
 /** Turns blocks that lie one after another from `start` into frames from 0; returns their length. */

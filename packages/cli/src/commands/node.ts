@@ -71,6 +71,8 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
             report.catch((error: unknown) => log.warn('report_failed', { nodeId, error }));
           },
           listen: config.peerListen,
+          uploadBytesPerSecond: config.uploadLimit,
+          downloadBytesPerSecond: config.downloadLimit,
           ...advertiseOf(config),
           clock,
           log,

@@ -71,6 +71,7 @@ export async function runTracker(
         store,
         announce: async ({ swarmId, denyVersion }) => tracker.announceSeeder({ swarmId, denyVersion }),
         listen: config.seederListen,
+        uploadBytesPerSecond: config.uploadLimit,
         clock,
         log,
       }),
