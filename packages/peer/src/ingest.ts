@@ -106,16 +106,19 @@ export class SwarmIngest implements Ingest {
     const { pieceCount } = blob.geometry;
     if (!blob.bitfield.isFull) throw new AppError('PIECE_MISSING', { missing: pieceCount - blob.bitfield.count });
     this.#isEnded = true;
-    const all: Buffer[] = [];
-    for (let index = 0; index < pieceCount; index += 1) all.push(await this.#hashOf(index));
-    for (let first = 0; first < pieceCount; first += MAX_BATCH_HASHES) {
-      this.#publish({
-        firstIndex: first,
-        hashes: Buffer.concat(all.slice(first, first + MAX_BATCH_HASHES)),
-        isComplete: true,
-      });
+    try {
+      const all: Buffer[] = [];
+      for (let index = 0; index < pieceCount; index += 1) all.push(await this.#hashOf(index));
+      for (let first = 0; first < pieceCount; first += MAX_BATCH_HASHES) {
+        this.#publish({
+          firstIndex: first,
+          hashes: Buffer.concat(all.slice(first, first + MAX_BATCH_HASHES)),
+          isComplete: true,
+        });
+      }
+    } finally {
+      this.#swarm.endIngest();
     }
-    this.#swarm.endIngest();
     await this.#swarm.complete();
   }
 

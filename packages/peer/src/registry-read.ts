@@ -1,35 +1,43 @@
 import { createHash, type Hash } from 'node:crypto';
-import { AppError, type BlobRef, digestFromSha256, isAppError, type PieceGeometry, pieceSize } from '@sealift/core';
+import {
+  AppError,
+  type BlobRef,
+  type Clock,
+  digestFromSha256,
+  isAppError,
+  type PieceGeometry,
+  pieceSize,
+} from '@sealift/core';
 import type { RegistryClient } from '@sealift/registry';
 import type { StoredBlob } from '@sealift/store';
 import type { Ingest } from './ingest.ts';
-
-/** Bytes re-read at a time to rebuild the running hash of a read that an earlier process began. */
-const REHASH_CHUNK_LENGTH = 1024 * 1024;
+import { atPace } from './registry-pace.ts';
 
 /** A part of an answer from the registry: what is left of the blob from `offset` on. */
-type BlobBody = Awaited<ReturnType<RegistryClient['openBlob']>>;
+export type BlobBody = Awaited<ReturnType<RegistryClient['openBlob']>>;
 
 /**
  * One blob on its way from the registry into a swarm: cuts the body into pieces, hands each to the ingest at once, and
  * keeps the running SHA-256 of the whole. It can go on where a broken body ended, in the same process or, from what the
- * store holds, in the next one.
+ * store holds, in the next one. An error that is not the registry's leaves it unusable.
  */
 export class RegistryRead {
   readonly blob: BlobRef;
   readonly #geometry: PieceGeometry;
   readonly #ingest: Ingest;
+  readonly #clock: Clock;
   #hash: Hash = createHash('sha256');
   #nextPiece = 0;
   /** Bytes of `#piece` that are filled. */
   #filled = 0;
   #piece: ArrayBuffer;
 
-  constructor({ blob, geometry, ingest }: { blob: BlobRef; geometry: PieceGeometry; ingest: Ingest }) {
-    this.blob = blob;
-    this.#geometry = geometry;
-    this.#ingest = ingest;
-    this.#piece = new ArrayBuffer(geometry.pieceLength);
+  constructor(options: { blob: BlobRef; geometry: PieceGeometry; ingest: Ingest; clock: Clock }) {
+    this.blob = options.blob;
+    this.#geometry = options.geometry;
+    this.#ingest = options.ingest;
+    this.#clock = options.clock;
+    this.#piece = new ArrayBuffer(options.geometry.pieceLength);
   }
 
   /** Where the next byte belongs. */
@@ -37,41 +45,60 @@ export class RegistryRead {
     return Math.min(this.#nextPiece * this.#geometry.pieceLength + this.#filled, this.#geometry.size);
   }
 
-  /** Takes over the leading pieces that `stored` holds from an earlier process, and hashes them anew. */
-  async resumeFrom(stored: StoredBlob, { signal }: { signal: AbortSignal }): Promise<void> {
-    const chunk = new Uint8Array(REHASH_CHUNK_LENGTH);
-    const end = Math.min(stored.bitfield.firstMissing() * this.#geometry.pieceLength, this.#geometry.size);
-    for (let offset = 0; offset < end; offset += chunk.length) {
-      signal.throwIfAborted();
-      const part = chunk.subarray(0, Math.min(chunk.length, end - offset));
-      await stored.read(offset, part);
-      this.#hash.update(part);
-    }
-    this.#nextPiece = stored.bitfield.firstMissing();
+  /** All bytes are read. */
+  get isAtEnd(): boolean {
+    return this.offset === this.#geometry.size;
   }
 
-  /** Reads a body to its end; throws `REGISTRY_UNAVAILABLE` when it is longer or shorter than the blob. */
-  async take({ body, offset }: BlobBody, { signal }: { signal: AbortSignal }): Promise<void> {
-    if (offset !== this.offset)
-      throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'it sent another range than asked for' });
-    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+  /**
+   * Takes over the first `pieceCount` pieces from an earlier process, as if the registry sent them: they are hashed anew
+   * and signed by this ingest. Throws errors of the store.
+   */
+  async resumeFrom(stored: StoredBlob, pieceCount: number, { signal }: { signal: AbortSignal }): Promise<void> {
+    while (this.#nextPiece < pieceCount) {
       signal.throwIfAborted();
-      await this.#push(chunk);
+      const bytes = new Uint8Array(this.#piece, 0, pieceSize(this.#geometry, this.#nextPiece));
+      await stored.read(this.offset, bytes);
+      this.#hash.update(bytes);
+      await this.#completePiece();
       this.#ingest.progress(this.offset);
     }
-    if (this.offset !== this.#geometry.size)
-      throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'it closed before the end of the blob' });
+  }
+
+  /** Begins anew, for a registry that gives a blob only as a whole. Pieces that are there are not stored twice. */
+  restart(): void {
+    this.#hash = createHash('sha256');
+    this.#nextPiece = 0;
+    this.#filled = 0;
+  }
+
+  /**
+   * Reads a body to its end, and closes it. Throws `REGISTRY_UNAVAILABLE` when it ends too early or comes too slowly
+   * (`MIN_PACE_BYTES`), and `GEOMETRY_INVALID` when the blob is not as long as the registry has said before.
+   */
+  async take({ body, offset, size }: BlobBody, { signal }: { signal: AbortSignal }): Promise<void> {
+    try {
+      if (offset !== this.offset)
+        throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'it sent another range than asked for' });
+      if (size !== undefined && size !== this.#geometry.size) throw this.#otherSize();
+      for await (const chunk of atPace(body, { clock: this.#clock })) {
+        signal.throwIfAborted();
+        await this.#push(chunk);
+        this.#ingest.progress(this.offset);
+      }
+      if (!this.isAtEnd) throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'it closed before the end of the blob' });
+    } finally {
+      body.destroy();
+    }
   }
 
   /** Whether all that was read is the blob that its digest names. Ends the running hash. */
   finish(): boolean {
-    return this.offset === this.#geometry.size && digestFromSha256(this.#hash.digest()) === this.blob.digest;
+    return this.isAtEnd && digestFromSha256(this.#hash.digest()) === this.blob.digest;
   }
 
   async #push(chunk: Uint8Array): Promise<void> {
-    if (this.offset + chunk.length > this.#geometry.size) {
-      throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'it sends more bytes than it announced' });
-    }
+    if (this.offset + chunk.length > this.#geometry.size) throw this.#otherSize();
     this.#hash.update(chunk);
     for (let start = 0; start < chunk.length; ) {
       const size = pieceSize(this.#geometry, this.#nextPiece);
@@ -88,9 +115,36 @@ export class RegistryRead {
     this.#nextPiece += 1;
     this.#filled = 0;
   }
+
+  #otherSize(): AppError {
+    return new AppError('GEOMETRY_INVALID', { reason: 'the registry said that the blob is longer or shorter' });
+  }
 }
 
 /** Whether a read may be tried again with the same credentials: the registry failed, and did not say no. */
 export function isPassing(error: unknown): boolean {
-  return isAppError(error, 'REGISTRY_UNAVAILABLE');
+  return isAppError(error, 'REGISTRY_UNAVAILABLE') && !provesOtherSize(error);
+}
+
+const REGISTRY_FAULTS: ReadonlySet<string> = new Set([
+  'REGISTRY_UNAVAILABLE',
+  'REGISTRY_REFUSED',
+  'AUTHORIZATION_INVALID',
+]);
+
+/** Whether the registry, or the credentials for it, and not the store or we, ended the read: it can go on where it was. */
+export function isRegistryFault(error: unknown): boolean {
+  return isAppError(error) && REGISTRY_FAULTS.has(error.code);
+}
+
+/** Whether the blob cannot be as long as the registry has said: all that was signed with that size is void. */
+export function provesOtherSize(error: unknown): boolean {
+  if (isAppError(error, 'GEOMETRY_INVALID')) return true;
+  // Asked for a range inside of the blob, it says that there is no such range (RFC 9110 §15.5.17).
+  return isAppError(error, 'REGISTRY_UNAVAILABLE') && error.details['status'] === 416;
+}
+
+/** Whether the registry gives the blob only as a whole. */
+export function ignoresRange(error: unknown): boolean {
+  return isAppError(error, 'REGISTRY_UNAVAILABLE') && error.details['status'] === 200;
 }

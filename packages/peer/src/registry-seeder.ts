@@ -15,11 +15,20 @@ import {
   type SwarmId,
 } from '@sealift/core';
 import type { RegistryClient } from '@sealift/registry';
-import type { BlobStore } from '@sealift/store';
+import type { BlobStore, StoredBlob } from '@sealift/store';
 import type { PeerEngine } from './engine.ts';
 import type { Ingest } from './ingest.ts';
 import { InlineCache } from './inline-cache.ts';
-import { isPassing, RegistryRead } from './registry-read.ts';
+import { type PausedRead, PausedReads } from './paused-reads.ts';
+import { atPace } from './registry-pace.ts';
+import {
+  type BlobBody,
+  ignoresRange,
+  isPassing,
+  isRegistryFault,
+  provesOtherSize,
+  RegistryRead,
+} from './registry-read.ts';
 
 /** Largest blob that goes whole into a join answer, in bytes: configs and little layers. */
 const INLINE_MAX_BYTES = 64 * 1024;
@@ -27,14 +36,15 @@ const INLINE_MAX_BYTES = 64 * 1024;
 const INLINE_CACHE_BYTES = 64 * 1024 * 1024;
 /** Blobs read at the same time: an image has tens of layers, a rollout a few images. Past it, nodes read for themselves. */
 const MAX_READS = 64;
-/** Broken reads that wait for fresh credentials, at most. */
-const MAX_PAUSED_READS = 256;
 /** Attempts with one set of credentials when the registry breaks a body, and the pause before each further one, in ms. */
 const ATTEMPTS = 4;
 const RETRY_PAUSE_MS = 500;
 /** How long a blob whose bytes did not match its digest is not read again, in ms: a lying registry costs one read a minute. */
 const WITHDRAWN_PAUSE_MS = 60_000;
-const MAX_WITHDRAWN = 1_000;
+/** The same for a blob that the store refused, in ms: it may have room again. */
+const STORE_PAUSE_MS = 10_000;
+const MAX_REFUSED = 1_000;
+const WITHDRAWN = 'what the registry sent did not match the digest';
 
 /** What the tracker asks; its `SeedRequest` by shape. */
 interface SeedRequest {
@@ -55,11 +65,11 @@ type SeedOffer =
     }
   | { readonly kind: 'none'; readonly reason: string };
 
-/** A read that broke; its pieces are on offer, and the next requester's credentials take it further. */
-interface PausedRead {
-  readonly read: RegistryRead;
-  readonly ingest: Ingest;
-  readonly geometry: PieceGeometry;
+/** Where a read gets its bytes: from the store what is there, then from the registry. */
+interface ReadFrom {
+  readonly body?: BlobBody | undefined;
+  readonly stored?: StoredBlob;
+  readonly heldCount?: number;
 }
 
 /**
@@ -80,8 +90,10 @@ export class RegistrySeeder {
   /** By swarm: settles as soon as there is something to offer. */
   readonly #opening = new Map<SwarmId, Promise<SeedOffer>>();
   readonly #reading = new Map<SwarmId, Promise<void>>();
-  readonly #paused = new Map<SwarmId, PausedRead>();
-  readonly #withdrawnUntil = new Map<SwarmId, number>();
+  readonly #paused: PausedReads;
+  /** Blobs that are not read for a while, and why. */
+  readonly #refused = new Map<SwarmId, { readonly until: number; readonly reason: string }>();
+  readonly #abandoning = new Set<Promise<void>>();
   readonly #stopped = new AbortController();
 
   constructor(options: {
@@ -105,12 +117,21 @@ export class RegistrySeeder {
     this.#ensureGrant = options.ensureGrant;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#paused = new PausedReads({
+      clock: this.#clock,
+      abandon: (swarmId, { ingest }) => this.#abandon(swarmId, ingest),
+    });
   }
 
   /** Ends all reads; what they have verified stays in the store. */
   async stop(): Promise<void> {
-    this.#stopped.abort();
-    await Promise.allSettled([...this.#opening.values(), ...this.#reading.values()]);
+    this.#stopped.abort(new AppError('STORE_CLOSED', { reason: 'the seeder stops' }));
+    // What is being opened may become a read before it sees that we stop.
+    while (this.#opening.size + this.#reading.size > 0) {
+      await Promise.allSettled([...this.#opening.values(), ...this.#reading.values()]);
+    }
+    this.#paused.clear();
+    await Promise.allSettled(this.#abandoning);
   }
 
   isSeeding(swarmId: SwarmId): boolean {
@@ -118,27 +139,29 @@ export class RegistrySeeder {
   }
 
   async offer(request: SeedRequest, { signal }: { signal: AbortSignal }): Promise<SeedOffer> {
-    const opening = this.#opening.get(request.swarmId) ?? this.#open(request);
+    if (signal.aborted || this.#stopped.signal.aborted) return none('the seeder is stopping, or nobody waits for it');
     try {
-      const offer = await abortable(opening, signal);
+      const offer = await abortable(this.#opening.get(request.swarmId) ?? this.#open(request), signal);
       return offer.kind === 'swarm' ? (this.#offerOf(request.swarmId) ?? offer) : offer;
     } catch (error) {
       this.#log.warn('ingest_failed', { digest: request.blob.digest, registry: request.blob.registry, error });
-      return { kind: 'none', reason: isAppError(error) ? error.code : 'the seeder failed' };
+      return none(isAppError(error) ? error.code : 'the seeder failed');
     }
   }
 
   /** What the engine holds now: hash batches grow while the blob is read, so they are taken afresh for each requester. */
   #offerOf(swarmId: SwarmId): SeedOffer | undefined {
-    const stored = this.#engine.swarm(swarmId)?.blob;
-    if (stored === undefined) return undefined;
-    const { size, pieceLength } = stored.geometry;
-    return { kind: 'swarm', size, pieceLength, batches: stored.hashRecords };
+    const swarm = this.#engine.swarm(swarmId);
+    if (swarm === undefined) return undefined;
+    const { size, pieceLength } = swarm.geometry;
+    return { kind: 'swarm', size, pieceLength, batches: swarm.hashes.records };
   }
 
   #open(request: SeedRequest): Promise<SeedOffer> {
     const opening = this.#start(request).finally(() => this.#opening.delete(request.swarmId));
     this.#opening.set(request.swarmId, opening);
+    // Whoever asked may be gone when it fails.
+    opening.catch(() => {});
     return opening;
   }
 
@@ -146,60 +169,107 @@ export class RegistrySeeder {
     const { blob, swarmId } = request;
     const inline = this.#inline.get(swarmId);
     if (inline !== undefined) return { kind: 'inline', bytes: inline };
-    if ((this.#withdrawnUntil.get(swarmId) ?? 0) > this.#clock.now()) {
-      return { kind: 'none', reason: 'what the registry sent did not match the digest' };
+    if (this.#reading.has(swarmId)) {
+      await this.#ensureGrant(blob, swarmId);
+      return this.#offerOf(swarmId) ?? none('the read is ending');
     }
-    await this.#ensureGrant(blob, swarmId);
-    if (this.#reading.has(swarmId)) return this.#offerOf(swarmId) ?? none('the read is ending');
+    const refused = this.#refused.get(swarmId);
+    if (refused !== undefined && refused.until > this.#clock.now()) return none(refused.reason);
     const stored = this.#store.get(swarmId);
     if (stored?.isComplete === true) {
-      await this.#engine.download({ blob, swarmId, geometry: stored.geometry, batches: stored.hashRecords });
-      return this.#offerOf(swarmId) ?? none('the blob was evicted');
+      await this.#ensureGrant(blob, swarmId);
+      const swarm = await this.#engine.download({
+        blob,
+        swarmId,
+        geometry: stored.geometry,
+        batches: stored.hashRecords,
+      });
+      // Whole, but signed with a key that is no more, or not any more: then it is signed anew.
+      if (swarm.isComplete) return this.#offerOf(swarmId) ?? none('the blob was evicted');
     }
-    if (this.#reading.size >= MAX_READS) return none('the seeder is busy');
+    if (this.#opening.size + this.#reading.size > MAX_READS) return none('the seeder is busy');
     return await this.#startRead(request);
   }
 
   async #startRead(request: SeedRequest): Promise<SeedOffer> {
-    const { blob, swarmId, authorization } = request;
-    const signal = this.#stopped.signal;
-    const paused = this.#paused.get(swarmId);
-    if (paused !== undefined) {
-      const body = await this.#registry.openBlob(blob, { authorization, offset: paused.read.offset, signal });
-      this.#paused.delete(swarmId);
-      this.#run(request, paused, body);
-      return this.#offerOf(swarmId) ?? none('the read is ending');
-    }
-    let body = await this.#registry.openBlob(blob, { authorization, signal });
-    const size = body.size ?? request.size;
-    if (size === undefined || size === 0) {
-      body.body.destroy();
-      return none('the registry does not say how long the blob is');
-    }
+    const { swarmId } = request;
+    const paused = this.#paused.take(swarmId);
+    // Somebody may have taken its swarm away.
+    if (paused !== undefined && this.#engine.swarm(swarmId)?.isIngesting === true)
+      return await this.#goOn(request, paused);
+    const stored = this.#store.get(swarmId);
+    const heldCount = stored?.bitfield.firstMissing() ?? 0;
+    if (stored === undefined || heldCount === 0) return await this.#readNew(request);
+    return await this.#takeOver(request, stored, heldCount);
+  }
+
+  /** Goes on with a read that broke in this process. */
+  async #goOn(request: SeedRequest, paused: PausedRead): Promise<SeedOffer> {
     try {
-      if (size <= INLINE_MAX_BYTES) return await this.#readInline(request, size, body.body);
-      const geometry = pieceGeometry(size, pieceLengthFor(size));
-      const ingest = await this.#engine.ingest({ blob, swarmId, geometry, signer: this.#signer });
-      const read = new RegistryRead({ blob, geometry, ingest });
-      const stored = this.#store.get(swarmId);
-      if (stored !== undefined && stored.bitfield.count > 0) {
-        // An earlier process began this blob: go on where it ended.
-        body.body.destroy();
-        await read.resumeFrom(stored, { signal });
-        body = await this.#registry.openBlob(blob, { authorization, offset: read.offset, signal });
-      }
-      this.#run(request, { read, ingest, geometry }, body);
+      await this.#ensureGrant(request.blob, request.swarmId);
+      const body = await this.#openRest(request, paused.read);
+      return this.#run(request, paused, { body });
     } catch (error) {
-      body.body.destroy();
+      await this.#broke(request, paused, error);
       throw error;
     }
-    return this.#offerOf(swarmId) ?? none('the read is ending');
+  }
+
+  /** Goes on with a read that an earlier process began. */
+  async #takeOver(request: SeedRequest, stored: StoredBlob, heldCount: number): Promise<SeedOffer> {
+    const { blob, swarmId, authorization } = request;
+    const { geometry } = stored;
+    const offset = heldCount * geometry.pieceLength;
+    const signal = this.#stopped.signal;
+    let body: BlobBody | undefined;
+    try {
+      // First of all, so that credentials that do not read promise nothing.
+      if (offset < geometry.size) body = await this.#registry.openBlob(blob, { authorization, offset, signal });
+      if (body?.size !== undefined && body.size !== geometry.size) throw new AppError('GEOMETRY_INVALID');
+    } catch (error) {
+      body?.body.destroy();
+      if (!provesOtherSize(error) && !ignoresRange(error)) throw error;
+      if (provesOtherSize(error)) await this.#forget(swarmId);
+      return await this.#readNew(request);
+    }
+    return await this.#begin(request, geometry, body, { stored, heldCount });
+  }
+
+  async #readNew(request: SeedRequest): Promise<SeedOffer> {
+    const { blob, authorization } = request;
+    const body = await this.#registry.openBlob(blob, { authorization, signal: this.#stopped.signal });
+    try {
+      const size = body.size ?? request.size;
+      if (size === undefined || size === 0) return none('the registry does not say how long the blob is');
+      if (size <= INLINE_MAX_BYTES) return await this.#readInline(request, size, body.body);
+      return await this.#begin(request, pieceGeometry(size, pieceLengthFor(size)), body);
+    } finally {
+      if (!this.#reading.has(request.swarmId)) body.body.destroy();
+    }
+  }
+
+  async #begin(
+    request: SeedRequest,
+    geometry: PieceGeometry,
+    body: BlobBody | undefined,
+    held?: { stored: StoredBlob; heldCount: number },
+  ): Promise<SeedOffer> {
+    const { blob, swarmId } = request;
+    try {
+      await this.#ensureGrant(blob, swarmId);
+      const ingest = await this.#engine.ingest({ blob, swarmId, geometry, signer: this.#signer });
+      const read = new RegistryRead({ blob, geometry, ingest, clock: this.#clock });
+      return this.#run(request, { read, ingest, geometry }, { body, ...held });
+    } catch (error) {
+      body?.body.destroy();
+      throw error;
+    }
   }
 
   async #readInline({ blob, swarmId }: SeedRequest, size: number, body: AsyncIterable<Uint8Array>): Promise<SeedOffer> {
     const chunks: Uint8Array[] = [];
     let length = 0;
-    for await (const chunk of body) {
+    for await (const chunk of atPace(body, { clock: this.#clock })) {
       length += chunk.length;
       if (length > size) break;
       chunks.push(chunk);
@@ -208,69 +278,110 @@ export class RegistrySeeder {
     if (length !== size) throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'the body is not as long as announced' });
     if (digestFromSha256(createHash('sha256').update(bytes).digest()) !== blob.digest) {
       this.#markWithdrawn(blob, swarmId);
-      return none('what the registry sent does not match the digest');
+      return none(WITHDRAWN);
     }
     this.#inline.set(swarmId, bytes);
     this.#log.info('ingest_finished', { swarmId, digest: blob.digest, size, inline: true });
     return { kind: 'inline', bytes };
   }
 
-  #run(request: SeedRequest, paused: PausedRead, body: Awaited<ReturnType<RegistryClient['openBlob']>>): void {
+  /** Reads in the background; answers with what there is to offer. */
+  #run(request: SeedRequest, paused: PausedRead, from: ReadFrom): SeedOffer {
     const { swarmId } = request;
-    const reading = this.#readToEnd(request, paused, body)
-      .catch((error: unknown) => {
-        this.#pause(swarmId, paused);
-        if (this.#stopped.signal.aborted) return;
-        this.#log.warn('ingest_failed', { swarmId, digest: request.blob.digest, offset: paused.read.offset, error });
-      })
+    const reading = this.#readToEnd(request, paused, from)
+      .catch((error: unknown) => this.#broke(request, paused, error))
       .finally(() => this.#reading.delete(swarmId));
     this.#reading.set(swarmId, reading);
+    return this.#offerOf(swarmId) ?? none('the read is ending');
   }
 
   async #readToEnd(
-    { blob, swarmId, authorization }: SeedRequest,
+    request: SeedRequest,
     { read, ingest }: PausedRead,
-    first: Awaited<ReturnType<RegistryClient['openBlob']>>,
+    { body: first, stored, heldCount = 0 }: ReadFrom,
   ): Promise<void> {
+    const { blob, swarmId } = request;
     const signal = this.#stopped.signal;
-    this.#log.info('ingest_started', { swarmId, digest: blob.digest, registry: blob.registry, offset: first.offset });
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const body =
-          attempt === 1 ? first : await this.#registry.openBlob(blob, { authorization, offset: read.offset, signal });
-        await read.take(body, { signal });
-        break;
-      } catch (error) {
-        if (attempt === ATTEMPTS || signal.aborted || !isPassing(error)) throw error;
-        await delay(RETRY_PAUSE_MS * attempt, undefined, { signal });
+    const offset = first?.offset ?? read.offset;
+    this.#log.info('ingest_started', { swarmId, digest: blob.digest, registry: blob.registry, offset });
+    try {
+      if (stored !== undefined) await read.resumeFrom(stored, heldCount, { signal });
+      for (let attempt = 1; !read.isAtEnd; attempt += 1) {
+        try {
+          const isFirst = attempt === 1 && first !== undefined;
+          await read.take(isFirst ? first : await this.#openRest(request, read), { signal });
+        } catch (error) {
+          if (attempt >= ATTEMPTS || signal.aborted || !isPassing(error)) throw error;
+          await delay(RETRY_PAUSE_MS * attempt, undefined, { signal });
+        }
       }
+    } finally {
+      first?.body.destroy();
     }
     if (read.finish()) {
       await ingest.complete();
       this.#log.info('ingest_finished', { swarmId, digest: blob.digest, size: read.offset, inline: false });
-    } else {
-      this.#markWithdrawn(blob, swarmId);
-      await ingest.withdraw();
+    } else await this.#withdraw(blob, swarmId, ingest);
+  }
+
+  /** Opens what is left to read, or all where the registry gives no part. */
+  async #openRest({ blob, authorization }: SeedRequest, read: RegistryRead): Promise<BlobBody> {
+    const signal = this.#stopped.signal;
+    try {
+      return await this.#registry.openBlob(blob, { authorization, offset: read.offset, signal });
+    } catch (error) {
+      if (!ignoresRange(error)) throw error;
+      read.restart();
+      return await this.#registry.openBlob(blob, { authorization, signal });
     }
   }
 
-  #pause(swarmId: SwarmId, paused: PausedRead): void {
-    this.#paused.set(swarmId, paused);
-    if (this.#paused.size <= MAX_PAUSED_READS) return;
-    for (const [oldest, { ingest }] of this.#paused) {
-      this.#paused.delete(oldest);
-      ingest.abandon().catch((error: unknown) => this.#log.warn('ingest_failed', { swarmId: oldest, error }));
-      break;
+  /** A read has ended before its time: keeps what can go on, and lets go of the rest. Never throws. */
+  async #broke({ blob, swarmId }: SeedRequest, paused: PausedRead, error: unknown): Promise<void> {
+    const { read, ingest } = paused;
+    this.#log.warn('ingest_failed', { swarmId, digest: blob.digest, offset: read.offset, error });
+    try {
+      if (provesOtherSize(error)) await this.#withdraw(blob, swarmId, ingest);
+      else if (isRegistryFault(error) && !this.#stopped.signal.aborted) this.#paused.put(swarmId, paused);
+      else {
+        if (!this.#stopped.signal.aborted) this.#refuse(swarmId, 'the store refused it', STORE_PAUSE_MS);
+        await ingest.abandon();
+      }
+    } catch (cause) {
+      this.#log.warn('ingest_failed', { swarmId, digest: blob.digest, error: cause });
     }
+  }
+
+  async #withdraw(blob: BlobRef, swarmId: SwarmId, ingest: Ingest): Promise<void> {
+    this.#markWithdrawn(blob, swarmId);
+    await ingest.withdraw();
+  }
+
+  #abandon(swarmId: SwarmId, ingest: Ingest): void {
+    const abandoning = ingest
+      .abandon()
+      .catch((error: unknown) => this.#log.warn('ingest_failed', { swarmId, error }))
+      .finally(() => this.#abandoning.delete(abandoning));
+    this.#abandoning.add(abandoning);
+  }
+
+  /** Drops what the store holds of a blob that cannot be it. */
+  async #forget(swarmId: SwarmId): Promise<void> {
+    await this.#engine.leave(swarmId);
+    await this.#store.delete(swarmId);
   }
 
   #markWithdrawn(blob: BlobRef, swarmId: SwarmId): void {
     this.#log.error('blob_withdrawn', { swarmId, digest: blob.digest, registry: blob.registry });
+    this.#refuse(swarmId, WITHDRAWN, WITHDRAWN_PAUSE_MS);
+  }
+
+  #refuse(swarmId: SwarmId, reason: string, pauseMs: number): void {
     const now = this.#clock.now();
-    for (const [id, until] of this.#withdrawnUntil) {
-      if (until <= now || this.#withdrawnUntil.size >= MAX_WITHDRAWN) this.#withdrawnUntil.delete(id);
+    for (const [id, { until }] of this.#refused) {
+      if (until <= now || this.#refused.size >= MAX_REFUSED) this.#refused.delete(id);
     }
-    this.#withdrawnUntil.set(swarmId, now + WITHDRAWN_PAUSE_MS);
+    this.#refused.set(swarmId, { until: now + pauseMs, reason });
   }
 }
 
@@ -280,7 +391,6 @@ function none(reason: string): SeedOffer {
 
 /** Waits for `promise` or for the signal; the work itself goes on for others. */
 async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });

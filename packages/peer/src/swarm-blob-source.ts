@@ -98,11 +98,13 @@ export class SwarmBlobSource {
     if (!this.#identity.enrolsByRegistry || request.authorization === undefined) return undefined;
     if (this.#enrolment !== undefined) {
       // Somebody else's request enrols us right now: wait for it, then ask with the certificate.
-      await this.#enrolment.catch(() => {});
+      await settledOrAborted(this.#enrolment, signal);
       return this.#identity.credentials === undefined ? undefined : await this.#ask(request, signal);
     }
     const enrolment = this.#askAndEnrol(request, signal);
     this.#enrolment = enrolment;
+    // Those who wait for it may all be gone when it fails.
+    enrolment.catch(() => {});
     try {
       return await enrolment;
     } finally {
@@ -159,9 +161,9 @@ export class SwarmBlobSource {
         held?.geometry.size ?? (offer.kind === 'inline' ? Buffer.byteLength(offer.bytes, 'base64') : offer.size);
       return size === undefined ? undefined : sizeOnly(size);
     }
-    if (offer.kind === 'inline' && held === undefined) return openInline(Buffer.from(offer.bytes, 'base64'), blob);
     if (held?.isComplete === true)
       return await this.#openSwarm({ blob, swarmId, geometry: held.geometry, batches: held.hashRecords }, signal);
+    if (offer.kind === 'inline') return openInline(Buffer.from(offer.bytes, 'base64'), blob);
     if (offer.kind !== 'swarm') return undefined;
     const batches = offer.batches.map((batch) => Buffer.from(batch, 'base64'));
     const geometry = pieceGeometry(offer.size, offer.pieceLength);
@@ -189,6 +191,19 @@ export class SwarmBlobSource {
   #held(blob: BlobRef): ReturnType<BlobStore['get']> {
     const swarmId = this.#swarmId(blob);
     return swarmId === undefined ? undefined : this.#store.get(swarmId);
+  }
+}
+
+/** Resolves when `work` has ended, well or not; throws the reason of `signal` if that comes first. */
+async function settledOrAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await Promise.race([work.catch(() => {}), aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 
