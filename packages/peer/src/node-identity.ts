@@ -1,6 +1,12 @@
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { AppError, type Clock, isAppError, type Logger, parseClusterId } from '@sealift/core';
-import { createSigningRequest, fetchTrustAnchor, identityOfCertificate, trackerConnectOptions } from '@sealift/pki';
+import {
+  createSigningRequest,
+  fetchTrustAnchor,
+  type Identity,
+  identityOfCertificate,
+  trackerConnectOptions,
+} from '@sealift/pki';
 import { type EnrolAnswer, TrackerClient } from '@sealift/tracker-api';
 import { Agent, type Agent as UndiciAgent } from 'undici';
 import type { IdentitySource, NodeCredentials } from './ports.ts';
@@ -16,6 +22,9 @@ const RENEW_JITTER = 0.05;
 const CONNECT_TIMEOUT_MS = 3_000;
 /** Longest wait for one enrolment or renewal, in ms. */
 const CALL_TIMEOUT_MS = 15_000;
+
+/** Longest timer that Node can set, in ms: a longer one would end at once. Renewing too early does no harm. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** How a node finds and trusts its tracker, and what it may enrol with. */
 export interface NodeIdentityOptions {
@@ -46,6 +55,9 @@ export class NodeIdentity {
   #credentials: NodeCredentials | undefined;
   #agent: UndiciAgent | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** Pools of earlier certificates whose last calls are still under way. */
+  readonly #retired = new Set<UndiciAgent>();
+  #isDenied = false;
   #failures = 0;
   #work: Promise<void> | undefined;
 
@@ -67,9 +79,9 @@ export class NodeIdentity {
       : undefined;
   }
 
-  /** Whether this node enrols by the registry credentials of a pull rather than by a join token. */
+  /** Whether this node enrols by the registry credentials of a pull rather than by a join token. Never once it is denied. */
   get enrolsByRegistry(): boolean {
-    return this.#options.readJoinToken === undefined;
+    return this.#options.readJoinToken === undefined && !this.#isDenied;
   }
 
   /** The same as a port for the engine, which is only built once there are credentials. */
@@ -101,12 +113,14 @@ export class NodeIdentity {
     this.#stopped.abort();
     clearTimeout(this.#timer);
     await this.#work;
-    await this.#agent?.destroy();
+    const agents = [...this.#retired, ...(this.#agent === undefined ? [] : [this.#agent])];
     this.#agent = undefined;
+    await Promise.all(agents.map((agent) => agent.destroy()));
   }
 
   /** The connection pool to the tracker; throws `TRACKER_UNAVAILABLE` while its trust anchor is not known. */
   dispatcher(): UndiciAgent {
+    this.#demandRunning();
     if (this.#agent === undefined) {
       if (this.#trustAnchors === undefined) {
         throw new AppError('TRACKER_UNAVAILABLE', { reason: 'its certificate authority is not known yet' });
@@ -116,13 +130,13 @@ export class NodeIdentity {
     return this.#agent;
   }
 
-  /** Takes over an enrolment that came with a join answer. `privateKeyPem` is the key of the request's CSR. */
+  /**
+   * Takes over an enrolment that came with a join answer. `privateKeyPem` is the key of the request's CSR. Throws
+   * `CERTIFICATE_REJECTED` for a certificate of another node, role, cluster or key, or one that is not valid now.
+   */
   adopt(answer: EnrolAnswer, privateKeyPem: string): void {
-    const identity = identityOfCertificate(new X509Certificate(answer.certificate));
-    const clusterId = parseClusterId(answer.cluster.clusterId);
-    if (identity.clusterId !== clusterId || identity.id !== answer.nodeId || identity.role !== 'node') {
-      throw new AppError('CERTIFICATE_REJECTED', { reason: 'the tracker issued a certificate for somebody else' });
-    }
+    this.#demandRunning();
+    const identity = this.#checkedIdentity(answer, privateKeyPem);
     const isRenewal = this.#credentials?.identity.id === identity.id;
     const trustAnchors = answer.cluster.trustAnchors;
     this.#trustAnchors = trustAnchors;
@@ -133,8 +147,7 @@ export class NodeIdentity {
     });
     const previous = this.#agent;
     this.#agent = this.#newAgent(trustAnchors);
-    // Calls under way finish on the old pool; `close` waits for them, and nobody waits for it.
-    previous?.close().catch(() => previous.destroy());
+    if (previous !== undefined) void this.#retire(previous);
     this.#failures = 0;
     this.#options.log.info(isRenewal ? 'certificate_renewed' : 'enrolled', {
       nodeId: identity.id,
@@ -142,6 +155,40 @@ export class NodeIdentity {
     });
     this.#scheduleRenewal();
     for (const listener of this.#listeners) listener();
+  }
+
+  #checkedIdentity({ certificate, nodeId, cluster }: EnrolAnswer, privateKeyPem: string): Identity {
+    const leaf = new X509Certificate(certificate);
+    const identity = identityOfCertificate(leaf);
+    const clusterId = parseClusterId(cluster.clusterId);
+    const isMeant = identity.clusterId === clusterId && identity.id === nodeId && identity.role === 'node';
+    const present = this.credentials?.identity;
+    const isSame = present === undefined || (present.id === identity.id && present.clusterId === clusterId);
+    if (!isMeant || !isSame || !leaf.checkPrivateKey(createPrivateKey(privateKeyPem))) {
+      throw new AppError('CERTIFICATE_REJECTED', { reason: 'the tracker issued a certificate for somebody else' });
+    }
+    const now = this.#options.clock.now();
+    // A node whose clock is far off would ask for the next one at once, for ever.
+    if (identity.notBefore > now || identity.notAfter <= now) {
+      const advice = 'Compare the clocks of node and tracker.';
+      throw new AppError('CERTIFICATE_REJECTED', { reason: 'not valid now', advice });
+    }
+    return identity;
+  }
+
+  /** Calls under way finish on the old pool, which closes itself after them. */
+  async #retire(agent: UndiciAgent): Promise<void> {
+    this.#retired.add(agent);
+    try {
+      await agent.close();
+    } catch {
+      // Destroyed by our stop meanwhile.
+    }
+    this.#retired.delete(agent);
+  }
+
+  #demandRunning(): void {
+    if (this.#stopped.signal.aborted) throw new AppError('TRACKER_UNAVAILABLE', { reason: 'the node is stopping' });
   }
 
   #newAgent(trustAnchors: string): UndiciAgent {
@@ -162,23 +209,25 @@ export class NodeIdentity {
   }
 
   #schedule(delayMs: number): void {
-    if (this.#stopped.signal.aborted) return;
+    if (this.#stopped.signal.aborted || this.#isDenied) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#work = this.#attempt().finally(() => {
-        this.#work = undefined;
-      });
-    }, delayMs);
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#work = this.#attempt().finally(() => {
+          this.#work = undefined;
+        });
+      },
+      Math.min(delayMs, MAX_TIMER_MS),
+    );
     this.#timer.unref();
   }
 
   #scheduleRenewal(): void {
     const credentials = this.#credentials;
     if (credentials === undefined) return;
-    const { notAfter } = credentials.identity;
-    const lifeMs = notAfter - this.#options.clock.now();
-    this.#schedule(Math.max(0, lifeMs * (RENEW_AT + RENEW_JITTER * (2 * this.#random() - 1))));
+    const lifeMs = credentials.identity.notAfter - this.#options.clock.now();
+    this.#schedule(renewalDelay(lifeMs, this.#random()));
   }
 
   async #attempt(): Promise<void> {
@@ -223,10 +272,18 @@ export class NodeIdentity {
     try {
       this.adopt(await this.client.renew({ csr: csrPem }, { signal }), privateKeyPem);
     } catch (error) {
-      // A denied node stays out; anything else may pass, and the certificate still runs.
-      if (isAppError(error, 'TRACKER_REFUSED') && error.details['code'] === 'NODE_DENIED')
+      // A denied node stays out until it is started anew, and does not come back as another node by the token that it
+      // still has. Anything else may pass, and the certificate still runs.
+      if (isAppError(error, 'TRACKER_REFUSED') && error.details['code'] === 'NODE_DENIED') {
+        this.#isDenied = true;
         this.#credentials = undefined;
+      }
       throw error;
     }
   }
+}
+
+/** How long a certificate with so much life left, in ms, is used before it is renewed; `chance` is in [0, 1). */
+export function renewalDelay(lifeMs: number, chance: number): number {
+  return Math.max(MIN_RETRY_MS / 2, lifeMs * (RENEW_AT + RENEW_JITTER * (2 * chance - 1)));
 }

@@ -16,6 +16,9 @@ import { SeederIdentity } from '../seeder-identity.ts';
 import { ServiceStack } from '../service-stack.ts';
 import { readPassphrase } from '../tracker-data.ts';
 
+/** Blobs whose grant the seeder renews for itself, as many as its grant keeper holds. The least recently asked for goes first. */
+const MAX_SEEDED_BLOBS = 10_000;
+
 /** `sealift tracker`: the authority of a cluster, with its seeder in the same process. */
 export async function runTracker(
   config: ConfigOf<typeof TRACKER_OPTIONS>,
@@ -56,8 +59,9 @@ export async function runTracker(
             held.map(async ({ swarmId }) => {
               const blob = blobs.get(swarmId);
               // A swarm that the seeder has left needs no grant any more.
-              if (blob === undefined || engine.swarm(swarmId) === undefined) return undefined;
-              return await mint(blob);
+              if (blob !== undefined && engine.swarm(swarmId) !== undefined) return await mint(blob);
+              blobs.delete(swarmId);
+              return undefined;
             }),
           ),
       }),
@@ -85,7 +89,12 @@ export async function runTracker(
       signer: createContentSigner(state.contentKey.privateKey),
       ensureGrant: async (blob) => {
         const swarmId = swarmIdOf(state.clusterId, blob.registry, blob.digest);
+        blobs.delete(swarmId);
         blobs.set(swarmId, blob);
+        for (const oldest of blobs.keys()) {
+          if (blobs.size <= MAX_SEEDED_BLOBS) break;
+          blobs.delete(oldest);
+        }
         if (grants.grantFor(swarmId) === undefined) grants.put(swarmId, await mint(blob));
       },
       clock,
