@@ -7,6 +7,7 @@ import { Cluster } from '../../test/testbed/cluster.ts';
 import type { Host } from '../../test/testbed/host.ts';
 import { NodeProcess } from '../../test/testbed/sealift.ts';
 import type { BenchmarkContext } from '../harness/benchmark.ts';
+import { warmMemory } from '../harness/files.ts';
 import { Party } from '../harness/party.ts';
 import { cpuSecondsOf } from '../harness/process-usage.ts';
 import type { Scope } from '../harness/scope.ts';
@@ -109,6 +110,11 @@ export class Deployment implements AsyncDisposable {
     const order: PushOrder = { ...this.#order('direct', 'registry', tag, 'ci'), layers };
     const { blobBytes } = await this.#party('registry').ask<Pushed>('push', order);
     return { tag, blobBytes };
+  }
+
+  /** Touches as much memory as the nodes are about to write, see {@link warmMemory}. */
+  async warmMemory({ blobBytes }: PublishedImage): Promise<void> {
+    await warmMemory(this.#scope.directory, (this.setting.nodes + 1) * blobBytes);
   }
 
   /** Lets the clients of `names` pull at the same moment. */

@@ -68,6 +68,7 @@ function contender(deployment: Deployment, scene: Scene): Contender {
       const late = deployment.nodes.slice(-1);
       const { blobBytes } = image;
       const wholeSeconds = limitSeconds(blobBytes, early.length, rates);
+      await deployment.warmMemory(image);
       const before = await deployment.counters();
       const [figures, limit] = await play();
       const after = await deployment.counters();

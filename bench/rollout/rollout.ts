@@ -69,6 +69,7 @@ function contender(deployment: Deployment, way: Way, images: readonly PublishedI
       // The same image for all contenders of a round; each is the first to bring it to its nodes.
       const image = images[turn % images.length] as PublishedImage;
       turn += 1;
+      await deployment.warmMemory(image);
       const before = await deployment.counters();
       const pulled = await deployment.pull(way, image);
       const after = await deployment.counters();
