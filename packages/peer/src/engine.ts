@@ -205,7 +205,7 @@ export class PeerEngine {
   async #start(): Promise<void> {
     const { identity, grants, listen } = this.#options;
     this.#readCredentials();
-    await this.#listener.start({ ...listen, tls: identity.current().tls });
+    await Promise.all([this.#listener.start({ ...listen, tls: identity.current().tls }), this.#store.warmUp()]);
     if (this.#stopping !== undefined) return;
     this.#state = 'running';
     this.#unlisten.push(

@@ -100,6 +100,11 @@ export class BlobStore {
     });
   }
 
+  /** Starts the thread that writes pieces before the first piece is there to wait for it. Does nothing to a closed store. */
+  async warmUp(): Promise<void> {
+    if (this.#state === 'running') await this.#environment?.worker.warmUp();
+  }
+
   /** Refuses further calls, ends running ones, and leaves the directory clean and free for another process. */
   stop(): Promise<void> {
     // Set at once, so that calls that wait their turn are refused when it comes.

@@ -2,7 +2,15 @@ import { createHash } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { diskFaultOf } from './disk-error.ts';
-import type { CheckTask, ConfirmTask, PieceOutcome, PieceReply, PieceTask, WriteTask } from './piece-task.ts';
+import type {
+  CheckTask,
+  ConfirmTask,
+  PieceOutcome,
+  PieceReply,
+  PieceTask,
+  ThreadMessage,
+  WriteTask,
+} from './piece-task.ts';
 import { HASH_LENGTH } from './quota.ts';
 
 // The thread that hashes pieces and writes them. It is the only writer of data, piece hashes and bitmaps, and does one
@@ -16,6 +24,8 @@ parentPort?.on('message', ({ id, task }: { id: number; task: PieceTask }) => {
   const reply: PieceReply = { id, result: perform(task), buffer };
   parentPort?.postMessage(reply, buffer === undefined ? [] : [buffer]);
 });
+const ready: ThreadMessage = 'ready';
+parentPort?.postMessage(ready);
 
 function perform(task: PieceTask): PieceReply['result'] {
   try {

@@ -46,3 +46,6 @@ export interface PieceReply {
   readonly result: { readonly outcome: PieceOutcome } | { readonly fault: DiskFault };
   readonly buffer: ArrayBuffer | undefined;
 }
+
+/** Anything that the worker says: `ready` once, when it has loaded its code. */
+export type ThreadMessage = PieceReply | 'ready';

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { AppError } from '@sealift/core';
 import { asDiskError, errorOfFault } from './disk-error.ts';
 import { Gate } from './gate.ts';
-import type { PieceOutcome, PieceReply, PieceTask } from './piece-task.ts';
+import type { PieceOutcome, PieceTask, ThreadMessage } from './piece-task.ts';
 
 /**
  * Tasks handed to the thread at once. Enough that it never idles while the main thread is busy, few enough that a crash
@@ -15,19 +15,31 @@ interface PendingTask {
   readonly reject: (error: unknown) => void;
 }
 
+interface Thread {
+  readonly worker: Worker;
+  readonly pending: Map<number, PendingTask>;
+  /** Settles when the thread has loaded its code, or has ended. */
+  readonly ready: Promise<void>;
+}
+
 /**
- * One thread that hashes and writes pieces, so that neither blocks the event loop. Starts at the first task, keeps the
- * process alive only while it has one, and is replaced at the next task if it crashed.
+ * One thread that hashes and writes pieces, so that neither blocks the event loop. Starts at the first task at the latest,
+ * keeps the process alive only while it has one, and is replaced at the next task if it crashed.
  */
 export class PieceWorker {
   readonly #gate = new Gate(MAX_IN_FLIGHT);
-  #thread: { worker: Worker; pending: Map<number, PendingTask> } | undefined;
+  #thread: Thread | undefined;
   #nextId = 0;
   #isStopped = false;
 
   /** Throws `STORE_FULL` or `STORE_FAULT`, also if the thread crashed; the buffer is lost to the caller then. */
   run(task: PieceTask): Promise<{ outcome: PieceOutcome; buffer: ArrayBuffer | undefined }> {
     return this.#gate.run(() => this.#post(task));
+  }
+
+  /** Starts the thread ahead of its first task, which would wait some 100 ms for it. Never throws: a task tells what is wrong. */
+  async warmUp(): Promise<void> {
+    if (!this.#isStopped) await this.#start().ready;
   }
 
   /** Ends the thread. Pending tasks fail. Later ones too. */
@@ -48,14 +60,19 @@ export class PieceWorker {
     });
   }
 
-  #start(): { worker: Worker; pending: Map<number, PendingTask> } {
+  #start(): Thread {
     if (this.#thread !== undefined) return this.#thread;
     const worker = new Worker(new URL('./hash-worker.ts', import.meta.url));
     // Held only while it has tasks; one that is refused before it is posted must not hold it.
     worker.unref();
-    const thread = { worker, pending: new Map<number, PendingTask>() };
+    const ready = Promise.withResolvers<void>();
+    const thread: Thread = { worker, pending: new Map(), ready: ready.promise };
     let crash: unknown;
-    worker.on('message', (reply: PieceReply) => {
+    worker.on('message', (reply: ThreadMessage) => {
+      if (reply === 'ready') {
+        ready.resolve();
+        return;
+      }
       const task = thread.pending.get(reply.id);
       thread.pending.delete(reply.id);
       if (thread.pending.size === 0) worker.unref();
@@ -68,6 +85,7 @@ export class PieceWorker {
     // Tasks fail only here: until the thread is gone it may still use the files, and they must not be closed under it.
     worker.on('exit', () => {
       if (this.#thread === thread) this.#thread = undefined;
+      ready.resolve();
       for (const { reject } of thread.pending.values()) {
         reject(new AppError('STORE_FAULT', { reason: 'the hash worker ended' }, { cause: crash }));
       }
