@@ -11,6 +11,11 @@ import type { PieceAssembly } from './piece-assembly.ts';
 import { RequestScheduler } from './request-scheduler.ts';
 import { Suspects } from './suspects.ts';
 
+/**
+ * Bytes of whole pieces that wait for the store, beyond which no piece is started. A store that is behind gets no faster by
+ * a longer queue, and few buffers stay in the CPU's cache where many do not.
+ */
+const MAX_VERIFYING_BYTES = 4 * 1024 * 1024;
 /** Pause after the disk refused a piece, in ms: fetching goes on only if the disk may have recovered. */
 const DISK_PAUSE_MS = 10_000;
 
@@ -49,6 +54,7 @@ export class PieceFetcher {
   readonly #suspects: Suspects;
   readonly #connections: ReadonlySet<Connection>;
   readonly #maxPieces: number;
+  readonly #maxVerifying: number;
   /** Whole pieces on their way through the store, by index. */
   readonly #verifying = new Map<number, Promise<void>>();
   readonly #retry = (): void => this.fillAll();
@@ -81,6 +87,8 @@ export class PieceFetcher {
     this.#log = options.log;
     this.#sink = options.sink;
     this.#suspects = new Suspects({ geometry: blob.geometry });
+    // While one is written the next must be there.
+    this.#maxVerifying = Math.max(2, Math.floor(MAX_VERIFYING_BYTES / blob.geometry.pieceLength));
     this.#maxPieces = Math.max(2, Math.floor(limits.maxPieceBytesPerSwarm / blob.geometry.pieceLength));
     this.picker = new Picker({ pieceCount: blob.geometry.pieceCount, random });
     this.#scheduler = new RequestScheduler({
@@ -346,7 +354,7 @@ export class PieceFetcher {
 
   #takeBuffer(): ArrayBuffer | undefined {
     const inUse = this.#scheduler.startedCount + this.#verifying.size;
-    if (inUse >= this.#maxPieces) return undefined;
+    if (inUse >= this.#maxPieces || this.#verifying.size >= this.#maxVerifying) return undefined;
     const buffer = this.#buffers.take(this.#blob.geometry.pieceLength, { isOwed: inUse < 2 });
     if (buffer === undefined) this.#buffers.wait(this.#retry);
     return buffer;

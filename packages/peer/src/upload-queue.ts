@@ -42,6 +42,7 @@ export class UploadQueue {
   #queue: BlockRange[] = [];
   readonly #reading: Batch[] = [];
   #inFlight = 0;
+  #isWriting = false;
   #isClosed = false;
   readonly #retry = (): void => this.#pump();
 
@@ -159,9 +160,9 @@ export class UploadQueue {
     this.#flush();
   }
 
-  /** Writes what is read, in order. */
+  /** Writes what is read, in order, one batch at a time: TLS copies into new memory what waits in the socket in pieces. */
   #flush(): void {
-    for (let batch = this.#reading[0]; batch?.length !== undefined; batch = this.#reading[0]) {
+    for (let batch = this.#reading[0]; batch?.length !== undefined && !this.#isWriting; batch = this.#reading[0]) {
       this.#reading.shift();
       const { blocks, buffer, length } = batch;
       if (length === 0) {
@@ -169,11 +170,19 @@ export class UploadQueue {
         this.#sink.failed(blocks);
       } else {
         this.#sink.sent(blocks);
-        this.#sink.write(buffer.subarray(0, length), () => this.#release(buffer));
+        this.#isWriting = true;
+        this.#sink.write(buffer.subarray(0, length), () => this.#written(buffer));
       }
       if (this.#isClosed) return;
     }
     this.#pump();
+  }
+
+  #written(buffer: Buffer): void {
+    this.#isWriting = false;
+    // The next batch first: the socket must not run dry while we see to the buffers.
+    if (!this.#isClosed) this.#flush();
+    this.#release(buffer);
   }
 
   #release(buffer: Buffer): void {
