@@ -112,6 +112,8 @@ async function ingest({ engine, store }: Running, order: IngestOrder): Promise<r
     buffer = await target.addPiece(index, buffer);
   }
   await target.complete();
+  // The final list takes the place of the many short batches that were signed along the way.
+  await engine.swarm(swarmId)?.hashes.settled();
   return (store.get(swarmId)?.hashRecords ?? []).map((record) => record.toString('base64'));
 }
 
