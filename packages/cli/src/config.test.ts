@@ -37,7 +37,7 @@ test('every problem is named at once', () => {
       ),
     (error) => {
       assert.ok(isAppError(error, 'CONFIG_INVALID'));
-      for (const name of ['SEALIFT_DAAT', 'SEALIFT_DATA', '--ttl', '--registry', 'SEALIFT_REUSABLE']) {
+      for (const name of ['SEALIFT_DAAT', '--data', '--ttl', '--registry', 'SEALIFT_REUSABLE']) {
         assert.ok(error.message.includes(`${name}: `), `${name} is not named`);
       }
       return true;

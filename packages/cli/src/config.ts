@@ -102,13 +102,13 @@ export function parseConfig<Table extends OptionTable>(
 ): ConfigOf<Table> {
   const problems = Object.keys(environment)
     .filter((name) => name.startsWith('SEALIFT_') && !knownVariables.has(name))
-    .map((name) => `${name}: no such setting`);
+    .map((name) => `${name}: no such setting; docs/configuration.md names all of them`);
   const config: Record<string, unknown> = {};
   for (const [key, option] of Object.entries(table)) {
-    const fromFlag = flags[key];
-    const source = fromFlag === undefined ? variableOf(option) : option.flag;
+    const [fromFlag, fromEnvironment] = [flags[key], environment[variableOf(option)]];
+    const source = fromFlag === undefined && fromEnvironment !== undefined ? variableOf(option) : option.flag;
     try {
-      config[key] = readOption(option, fromFlag ?? environment[variableOf(option)]);
+      config[key] = readOption(option, fromFlag ?? fromEnvironment);
     } catch (error) {
       problems.push(`${source}: ${reasonOf(error)}`);
     }
@@ -136,8 +136,9 @@ function readToggle(given: string | boolean | readonly string[] | undefined): bo
   throw new AppError('CONFIG_INVALID', { reason: 'use 1 or 0' });
 }
 
-function missing({ flag, placeholder }: ValueOption<unknown> | ListOption<unknown>): AppError {
-  return new AppError('CONFIG_INVALID', { reason: `it is required; give ${flag} ${placeholder}` });
+function missing(option: ValueOption<unknown> | ListOption<unknown>): AppError {
+  const reason = `it is required; give ${option.flag} ${option.placeholder}, or set ${variableOf(option)}`;
+  return new AppError('CONFIG_INVALID', { reason });
 }
 
 function reasonOf(error: unknown): string {

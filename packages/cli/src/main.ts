@@ -1,7 +1,9 @@
 #!/usr/bin/env node
-import { AppError, isAppError, redactText } from '@sealift/core';
-import { Command, Option as CommandOption } from 'commander';
-import { type ConfigOf, type FlagValues, type OptionTable, parseConfig, variableOf } from './config.ts';
+import { AppError } from '@sealift/core';
+import { Command, CommanderError, Option as CommandOption } from 'commander';
+import { type ConfigOf, type FlagValues, type OptionTable, parseConfig } from './config.ts';
+import { endOfProcess } from './end-of-process.ts';
+import { describeFailure, EXIT_USAGE } from './failure.ts';
 import {
   DEMO_OPTIONS,
   DENY_OPTIONS,
@@ -12,8 +14,6 @@ import {
   TRACKER_OPTIONS,
 } from './options.ts';
 
-/** Exit status for a configuration that cannot work, as against 1 for work that failed (BSD sysexits, EX_USAGE). */
-const EXIT_USAGE = 64;
 /** Node that type stripping and the TLS defaults are tested with. */
 const MINIMUM_NODE_MAJOR = 24;
 
@@ -26,7 +26,15 @@ type Action<Table extends OptionTable> = (
 const program = new Command('sealift')
   .description('Secure peer-to-peer distribution of container images. `docker pull` stays unchanged.')
   .version('0.1.0')
-  .showHelpAfterError();
+  .usage('<command> [options]')
+  .showHelpAfterError('Add --help to see what it takes.')
+  .addHelpText(
+    'after',
+    `
+\`sealift <command> --help\` names the options of a command. Each can be given in the environment as well: --log-level as
+SEALIFT_LOG_LEVEL. Secrets are files of mode 0600, never arguments.`,
+  )
+  .exitOverride();
 
 add(
   program
@@ -89,33 +97,14 @@ function add<Table extends OptionTable>(command: Command, table: Table, load: ()
   });
 }
 
-/** The option as the command-line parser knows it. It calls the value by the camel-case form of the flag, as our tables do. */
+/** The option as the command-line parser knows it, which calls the value by the camel-case form of the flag, as our tables do. */
 function commandOption(option: OptionTable[string]): CommandOption {
-  const variable = `[env: ${variableOf(option)}]`;
-  if (option.kind === 'toggle') return new CommandOption(option.flag, `${option.help} ${variable}`);
-  const notes = [
-    option.help,
-    ...(option.isRequired ? ['(required)'] : []),
-    ...(option.kind === 'value' && option.fallback !== undefined ? [`(default: ${option.fallback})`] : []),
-    variable,
-  ];
-  const parserOption = new CommandOption(`${option.flag} <${option.placeholder}>`, notes.join(' '));
+  if (option.kind === 'toggle') return new CommandOption(option.flag, option.help);
+  const fallback = option.kind === 'value' && option.fallback !== undefined ? ` (default: ${option.fallback})` : '';
+  const parserOption = new CommandOption(`${option.flag} <${option.placeholder}>`, `${option.help}${fallback}`);
+  parserOption.helpGroup(option.isRequired ? 'Required:' : 'Options:');
   if (option.kind !== 'list') return parserOption;
   return parserOption.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
-}
-
-/** Fires at the first SIGINT or SIGTERM, and when the process that started this one over a channel is gone. */
-function endOfProcess(): AbortSignal {
-  const end = new AbortController();
-  const stop = (): void => end.abort();
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
-  if (process.channel !== undefined) {
-    process.once('disconnect', stop);
-    // The channel only tells of its end; it must not keep a finished command alive.
-    process.channel.unref();
-  }
-  return end.signal;
 }
 
 function checkRuntime(): void {
@@ -126,14 +115,18 @@ function checkRuntime(): void {
   });
 }
 
+// Whoever read our output may be gone; a proxy works on, and what else should happen is the command's to say.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 try {
   checkRuntime();
   await program.parseAsync();
 } catch (error) {
-  const isRefusal = isAppError(error);
-  const text = isRefusal
-    ? redactText(error.message)
-    : redactText(error instanceof Error ? (error.stack ?? error.message) : String(error));
-  process.stderr.write(`sealift: ${text}\n`);
-  process.exitCode = isAppError(error, 'CONFIG_INVALID') ? EXIT_USAGE : 1;
+  // Of its own refusals, and of `--help`, the parser has told already.
+  const { text, exitStatus } =
+    error instanceof CommanderError
+      ? { text: undefined, exitStatus: error.exitCode === 0 ? 0 : EXIT_USAGE }
+      : describeFailure(error);
+  if (text !== undefined) process.stderr.write(`sealift: ${text}\n`);
+  process.exitCode = exitStatus;
 }

@@ -1,4 +1,5 @@
 import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { AppError, type Clock } from '@sealift/core';
 import { readSecretFile } from '@sealift/pki';
 import { openTrackerState, type TrackerState } from '@sealift/tracker';
@@ -17,7 +18,8 @@ export async function readPassphrase({ caPassphraseFile }: TrackerData): Promise
 /** The state of a tracker that has run before; it may be running now. Throws `CONFIG_INVALID` where there is none. */
 export async function openExistingState(config: TrackerData, clock: Clock): Promise<TrackerState> {
   try {
-    await access(config.data);
+    // Not the directory alone: a database made by mistake would be a cluster of its own.
+    await access(join(config.data, 'tracker.sqlite'));
   } catch (error) {
     const advice = 'Start `sealift tracker` with this data directory first.';
     throw new AppError('CONFIG_INVALID', { reason: `there is no tracker in ${config.data}`, advice }, { cause: error });

@@ -75,6 +75,8 @@ export const ERROR_CODES = {
   HOST_MISDIRECTED: { status: 421, summary: 'a request names another host than the one it was sent to' },
   REQUEST_UNSUPPORTED: { status: 400, summary: 'the proxy does not take this kind of request' },
   REQUEST_FAILED: { status: 500, summary: 'an unexpected fault; the log holds its cause' },
+  // cli
+  DEMO_FAILED: { status: undefined, summary: 'the demo did not show what it should' },
 } as const satisfies Record<string, ErrorCodeEntry>;
 
 /** A code of {@link ERROR_CODES}; what callers branch on. */

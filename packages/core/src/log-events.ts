@@ -10,6 +10,8 @@ export const LOG_EVENTS = [
   'enrolment_failed',
   'engine_failed',
   'report_failed',
+  'store_unavailable',
+  'admin_failed',
   'certificate_renewed',
   'certificate_renewal_failed',
   // tracker

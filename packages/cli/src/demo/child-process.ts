@@ -4,8 +4,9 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '@sealift/core';
 
-/** Longest wait for a part of the demo to come up or to stop, in ms. */
-const START_TIMEOUT_MS = 30_000;
+/** Longest wait for a part of the demo to come up, in ms: two cores may have to start sixteen nodes. */
+const START_TIMEOUT_MS = 90_000;
+/** Longest wait for a part to stop, in ms. */
 const STOP_TIMEOUT_MS = 10_000;
 /** Log lines kept to explain a failure. */
 const TAIL_LINES = 8;
@@ -22,18 +23,25 @@ export class DemoProcess {
   constructor({ name, file, args, logFile }: { name: string; file: URL; args: readonly string[]; logFile: string }) {
     this.name = name;
     const log = createWriteStream(logFile, { mode: 0o600 });
+    // A full disk costs the log, not the demo.
+    log.on('error', () => {});
     this.#child = fork(fileURLToPath(file), args, {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       env: cleanEnvironment(),
     });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#exited = promise;
-    this.#child.once('error', (error) => this.#started.reject(error));
-    this.#child.once('exit', () => {
+    const onEnd = (): void => {
       log.end();
       this.#started.reject(this.#failure());
       resolve();
+    };
+    this.#child.on('error', () => {
+      // A message that came too late ends here, too; only a process that never was has no other end.
+      if (this.#child.pid === undefined) onEnd();
     });
+    // Not at its exit: its last lines, which say why, may be on their way.
+    this.#child.once('close', onEnd);
     // Nobody may be waiting for the start any more when the process ends.
     this.#started.promise.catch(() => {});
     if (this.#child.stderr === null) return;
@@ -48,7 +56,7 @@ export class DemoProcess {
   /** The fields of its `started` line. */
   async started(): Promise<Record<string, unknown>> {
     const timeout = setTimeout(
-      () => this.#started.reject(new AppError('CONFIG_INVALID', { reason: `${this.name} did not start in time` })),
+      () => this.#started.reject(new AppError('DEMO_FAILED', { reason: `${this.name} did not start in time` })),
       START_TIMEOUT_MS,
     );
     try {
@@ -71,8 +79,9 @@ export class DemoProcess {
 
   /** Sends `question` over the channel and waits for the answer. */
   async ask<T>(question: string): Promise<T> {
-    const { promise, resolve } = Promise.withResolvers<T>();
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#child.once('message', (answer) => resolve(answer as T));
+    void this.#exited.then(() => reject(this.#failure()));
     this.#child.send(question);
     return await promise;
   }
@@ -86,9 +95,14 @@ export class DemoProcess {
     clearTimeout(timeout);
   }
 
+  /** Kills it and waits for nothing. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
   #failure(): AppError {
     const end = this.#child.signalCode ?? this.#child.exitCode;
-    return new AppError('CONFIG_INVALID', { reason: `${this.name} ended (${end}):\n  ${this.#tail.join('\n  ')}` });
+    return new AppError('DEMO_FAILED', { reason: `${this.name} ended (${end}):\n  ${this.#tail.join('\n  ')}` });
   }
 }
 

@@ -10,14 +10,7 @@ import {
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
-
-/** What the throw-away registry counts: the demo's word for what really left the registry. */
-export interface RegistryCount {
-  /** Blob bodies begun. */
-  blobGets: number;
-  /** Bytes of blob bodies sent. */
-  blobBytes: number;
-}
+import type { RegistryCount } from './demo-result.ts';
 
 /** Bytes written between two looks at the rate limit. */
 const SLICE = 128 * 1024;
@@ -31,7 +24,8 @@ const TOKEN_LIFE_S = 300;
  * nothing but Node is installed.
  */
 export class DemoRegistry {
-  readonly count: RegistryCount = { blobGets: 0, blobBytes: 0 };
+  /** What really left: bodies begun, and bytes sent. */
+  readonly count: { -readonly [Key in keyof RegistryCount]: number } = { blobGets: 0, blobBytes: 0 };
   readonly #server: https.Server;
   readonly #user: { readonly username: string; readonly password: string };
   readonly #bytesPerSecond: number;

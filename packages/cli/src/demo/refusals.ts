@@ -13,6 +13,12 @@ import {
 /** Longest life of one attempt, in ms: a peer that refuses closes at once. */
 const ATTEMPT_TIMEOUT_MS = 5_000;
 
+/** One attempt at theft, and the bytes that it won. */
+export interface Refusal {
+  readonly case: string;
+  readonly bytesServed: number;
+}
+
 /** A certificate of the cluster with its key, as any enrolled node holds one. */
 export interface Intruder {
   readonly tls: TlsMaterial;
