@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { createPublicKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto';
 import {
   AppError,
   type Clock,
@@ -36,11 +36,19 @@ const payloadSchema = Compile(
   }),
 );
 
+/**
+ * Grants remembered at most, about 1 KiB each: a node shows the same grant in every announce for a quarter of an hour. The
+ * grants of the largest swarm that we plan for, twice. The one shown longest ago goes first.
+ */
+const MAX_REMEMBERED = 20_000;
+
 /** Judges grants offline, with the cluster's published grant keys and nothing a grant says about itself. */
 export class GrantVerifier {
   readonly #clusterId: ClusterId;
   readonly #keys: ReadonlyMap<string, KeyObject>;
   readonly #clock: Clock;
+  /** Claims of grants whose signature and form were good, by the SHA-256 of the grant; from the least recently shown. */
+  readonly #remembered = new Map<string, GrantClaims>();
 
   constructor({ clusterId, keys, clock }: { clusterId: ClusterId; keys: readonly PublicJwk[]; clock: Clock }) {
     this.#clusterId = clusterId;
@@ -56,7 +64,7 @@ export class GrantVerifier {
     grant: string,
     { swarmId, nodeId, x5tS256 }: { swarmId?: SwarmId; nodeId: NodeId; x5tS256: string },
   ): Promise<GrantClaims> {
-    const claims = await this.#verifySigned(grant, 0);
+    const claims = await this.#verifyOnce(grant);
     if (claims.nodeId !== nodeId) throw rejected('the grant is for another node');
     if (!isEqual(claims.x5tS256, x5tS256)) throw rejected('the grant is bound to another certificate');
     if (swarmId !== undefined && claims.swarmId !== swarmId) throw rejected('the grant is for another swarm');
@@ -74,6 +82,26 @@ export class GrantVerifier {
     const claims = await this.#verifySigned(grant, expiredAtMostMs);
     if (claims.nodeId !== nodeId) throw rejected('the grant is for another node');
     return claims;
+  }
+
+  /** Verifies each grant once: its text cannot change under its hash, and its end is looked at each time. */
+  async #verifyOnce(grant: string): Promise<GrantClaims> {
+    if (grant.length > MAX_GRANT_LENGTH) throw rejected('the grant is too long');
+    const key = hash('sha256', grant, 'base64url');
+    const known = this.#remembered.get(key);
+    this.#remembered.delete(key);
+    const claims =
+      known !== undefined && known.expiresAt > this.#clock.now() ? known : await this.#verifySigned(grant, 0);
+    this.#remembered.set(key, claims);
+    if (this.#remembered.size > MAX_REMEMBERED) this.#forgetOldest();
+    return claims;
+  }
+
+  #forgetOldest(): void {
+    for (const key of this.#remembered.keys()) {
+      this.#remembered.delete(key);
+      return;
+    }
   }
 
   async #verifySigned(grant: string, toleranceMs: number): Promise<GrantClaims> {

@@ -13,7 +13,7 @@ import {
 } from '@sealift/core';
 import fc from 'fast-check';
 import { exportJWK, SignJWT, UnsecuredJWT } from 'jose';
-import { type GrantClaims, mintGrant } from './grant.ts';
+import { GRANT_AUDIENCE, GRANT_TYPE, type GrantClaims, mintGrant } from './grant.ts';
 import { GrantVerifier } from './grant-verifier.ts';
 import type { PublicJwk } from './messages.ts';
 
@@ -45,6 +45,46 @@ const rejected = (reason: string) => ({ code: 'GRANT_REJECTED', details: { reaso
 
 test('a minted grant verifies to the claims it was minted from', async () => {
   assert.deepEqual(await verifier.verify(await mintGrant(claims, signer), expected), claims);
+});
+
+test('a minted grant is the token that jose would sign', async () => {
+  const minted = await mintGrant(claims, signer);
+  const signed = await new SignJWT({
+    swarm: claims.swarmId,
+    registry,
+    repository: claims.repository,
+    digest,
+    use: 'trade',
+    auth_time: Math.floor(claims.authTime / 1000),
+    cnf: { 'x5t#S256': x5tS256 },
+  })
+    .setProtectedHeader({ alg: 'ES256', typ: GRANT_TYPE, kid: 'k1' })
+    .setIssuer(clusterId)
+    .setAudience(GRANT_AUDIENCE)
+    .setSubject(nodeId)
+    .setIssuedAt(Math.floor(clock.now() / 1000))
+    .setExpirationTime(Math.floor(claims.expiresAt / 1000))
+    .setJti(claims.id)
+    .sign(keys.privateKey);
+  assert.deepEqual(minted.split('.').slice(0, 2), signed.split('.').slice(0, 2));
+  assert.equal(minted.length, signed.length);
+});
+
+test('a grant that was good before is held against holder, certificate, swarm and end again', async () => {
+  const moving = { at: clock.now(), now: () => moving.at };
+  const own = new GrantVerifier({ clusterId, keys: [jwk], clock: moving });
+  const grant = await mintGrant(claims, signer);
+  assert.deepEqual(await own.verify(grant, expected), claims);
+  assert.deepEqual(await own.verify(grant, expected), claims);
+  const other = 'A'.repeat(43);
+  await assert.rejects(own.verify(grant, { ...expected, nodeId: parseNodeId('node-2') }), { code: 'GRANT_REJECTED' });
+  await assert.rejects(own.verify(grant, { ...expected, x5tS256: other }), { code: 'GRANT_REJECTED' });
+  const swarmId = swarmIdOf(clusterId, registry, parseDigest(`sha256:${'b'.repeat(64)}`));
+  await assert.rejects(own.verify(grant, { ...expected, swarmId }), { code: 'GRANT_REJECTED' });
+  const forged = `${grant.slice(0, -4)}${grant.endsWith('AAAA') ? 'BBBB' : 'AAAA'}`;
+  await assert.rejects(own.verify(forged, expected), rejected('the signature does not verify'));
+  moving.at = claims.expiresAt;
+  await assert.rejects(own.verify(grant, expected), rejected('the grant has expired'));
 });
 
 // Each row is a valid grant but for one field, so it can fail for one reason only.

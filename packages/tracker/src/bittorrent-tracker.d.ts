@@ -7,8 +7,9 @@ declare module 'bittorrent-tracker/server' {
     /** 40 hex digits. */
     readonly info_hash: string;
     readonly httpReq: IncomingMessage;
-    /** 0: peers as dictionaries; 1: compact; anything else: as the swarm gives them. */
-    compact: number;
+    readonly httpRes: ServerResponse;
+    /** 1: compact. */
+    readonly compact: number;
   }
 
   export type Callback<T> = (error: Error | null, result?: T) => void;

@@ -1,4 +1,4 @@
-import { encodeAnnounceExtras, encodeBencode, peerIdOf } from '@sealift/bittorrent';
+import { encodeAnnounceExtras, encodeBencode } from '@sealift/bittorrent';
 import { AppError, ERROR_CODES, isAppError, type SwarmId } from '@sealift/core';
 import type { Identity } from '@sealift/pki';
 import { MAX_GRANT_LENGTH, TRACKER_PATHS } from '@sealift/tracker-api';
@@ -96,17 +96,14 @@ function respond(node: Identity, query: AnnounceQuery, host: string, services: N
     isStopped,
     wanted,
   });
-  const handedOut = peers.map((peer) => ({ nodeId: peer.nodeId, host: peer.host, port: peer.port }));
   // First, because it has what nobody else has yet. Of no use to a node that needs nothing.
-  if (left > 0 && !isStopped && seeder.isSeeding(swarmId)) {
-    handedOut.unshift({ nodeId: seeder.nodeId, ...seeder.endpoint });
-  }
+  const isSeederWanted = left > 0 && !isStopped && seeder.isSeeding(swarmId);
   const jitter = 1 + JITTER * (2 * random() - 1);
   return {
     interval: Math.max(1, Math.round((config.announceIntervalMs * jitter) / 1000)),
     complete,
     incomplete,
-    peers: handedOut.map((peer) => ({ 'peer id': peerIdOf(peer.nodeId), ip: peer.host, port: peer.port })),
+    peers: isSeederWanted ? [{ nodeId: seeder.nodeId, ...seeder.endpoint }, ...peers] : peers,
     extras: encodeAnnounceExtras(state.denyList.pushed(), denyVersion),
   };
 }

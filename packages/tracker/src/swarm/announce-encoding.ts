@@ -1,0 +1,55 @@
+import { type BencodeInput, encodeBencode, peerIdOf } from '@sealift/bittorrent';
+import type { NodeId } from '@sealift/core';
+
+/** A peer as an answer names it. */
+export interface AnnouncedPeer {
+  readonly nodeId: NodeId;
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * What each peer looks like on the wire. An entry of the swarm table is handed out about as often as an answer holds peers
+ * before its node announces again, and it takes this with it when it goes.
+ */
+const encodedPeers = new WeakMap<AnnouncedPeer, string>();
+
+/** An answer with its peers as dictionaries (BEP 3), one character per byte. */
+export function encodeAnnounce({
+  interval,
+  complete,
+  incomplete,
+  peers,
+  extras,
+}: {
+  interval: number;
+  complete: number;
+  incomplete: number;
+  peers: readonly AnnouncedPeer[];
+  /** Beside the standard keys, and after them in the order of the alphabet. */
+  extras: Readonly<Record<string, number | readonly string[]>>;
+}): string {
+  let list = '';
+  for (const peer of peers) list += encodedPeer(peer);
+  const rest = encode(new Map(Object.entries(extras)));
+  // BEP 3: keys in the order of their bytes. The extras are a dictionary whose frame is taken off.
+  return `d8:completei${complete}e10:incompletei${incomplete}e8:intervali${interval}e5:peersl${list}e${rest.slice(1)}`;
+}
+
+function encodedPeer(peer: AnnouncedPeer): string {
+  const known = encodedPeers.get(peer);
+  if (known !== undefined) return known;
+  const { nodeId, host, port } = peer;
+  const entries: [string, BencodeInput][] = [
+    ['peer id', peerIdOf(nodeId)],
+    ['ip', host],
+    ['port', port],
+  ];
+  const encoded = encode(new Map(entries));
+  encodedPeers.set(peer, encoded);
+  return encoded;
+}
+
+function encode(value: BencodeInput): string {
+  return encodeBencode(value).toString('latin1');
+}
