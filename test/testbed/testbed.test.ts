@@ -1,26 +1,19 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { suite, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { leftoversOf } from './leftovers.ts';
 import { type RunName, runNameOf } from './run-name.ts';
 import { missingForTestbed } from './support.ts';
-import { directoryOf, NAMESPACES, processesOf, sweepDeadRuns } from './sweep.ts';
+import { sweepDeadRuns } from './sweep.ts';
 import { Testbed } from './testbed.ts';
 
 /** Longest time that the reaper may take, in ms. */
 const REAP_TIMEOUT_MS = 20_000;
 const FIXTURE = path.join(import.meta.dirname, 'abandoned-testbed.ts');
-
-async function leftOf(runName: RunName): Promise<string[]> {
-  const namespaces = (await readdir(NAMESPACES).catch(() => [])).filter((name) => runNameOf(name) === runName);
-  const processes = (await processesOf(runName)).map((pid) => `process ${pid}`);
-  return [...namespaces, ...processes, ...(existsSync(directoryOf(runName)) ? ['directory'] : [])];
-}
 
 /** Starts a process with a testbed of its own and gives the run's name, once everything of it runs. */
 async function abandon() {
@@ -35,8 +28,8 @@ async function abandon() {
 async function waitUntilGone(runName: RunName): Promise<void> {
   const endsAt = Date.now() + REAP_TIMEOUT_MS;
   // The reaper is nobody's child by now, so there is no event to wait for.
-  while ((await leftOf(runName)).length > 0 && Date.now() < endsAt) await setTimeout(50);
-  assert.deepEqual(await leftOf(runName), []);
+  while ((await leftoversOf(runName)).length > 0 && Date.now() < endsAt) await setTimeout(50);
+  assert.deepEqual(await leftoversOf(runName), []);
 }
 
 suite('a testbed', { skip: missingForTestbed() }, () => {
@@ -48,13 +41,13 @@ suite('a testbed', { skip: missingForTestbed() }, () => {
     await service.waitFor('its start', (line) => line === 'up' || undefined);
     await testbed.stop();
     assert.equal(await service.ended, 'SIGKILL');
-    assert.deepEqual(await leftOf(testbed.name), []);
+    assert.deepEqual(await leftoversOf(testbed.name), []);
   });
 
   for (const signal of ['SIGKILL', 'SIGINT'] as const) {
     test(`leaves nothing behind when its process dies of ${signal}`, async () => {
       const { child, runName } = await abandon();
-      assert.notDeepEqual(await leftOf(runName), []);
+      assert.notDeepEqual(await leftoversOf(runName), []);
       child.kill(signal);
       await once(child, 'close');
       await waitUntilGone(runName);
@@ -66,16 +59,16 @@ suite('a testbed', { skip: missingForTestbed() }, () => {
     process.kill(reaperPid, 'SIGKILL');
     child.kill('SIGKILL');
     await once(child, 'close');
-    assert.notDeepEqual(await leftOf(runName), []);
+    assert.notDeepEqual(await leftoversOf(runName), []);
     await sweepDeadRuns();
-    assert.deepEqual(await leftOf(runName), []);
+    assert.deepEqual(await leftoversOf(runName), []);
   });
 
   test('of a living process is left alone by another one', async () => {
     const { child, runName } = await abandon();
-    const before = await leftOf(runName);
+    const before = await leftoversOf(runName);
     await sweepDeadRuns();
-    assert.deepEqual(await leftOf(runName), before);
+    assert.deepEqual(await leftoversOf(runName), before);
     child.kill('SIGKILL');
     await once(child, 'close');
     await waitUntilGone(runName);
