@@ -207,6 +207,7 @@ export class TestCluster {
       limits = {} as Partial<PeerLimits>,
       log = silentLogger as Logger,
       seed = 1,
+      quotaBytes = 2 ** 30,
       rates = {} as { uploadBytesPerSecond?: number; downloadBytesPerSecond?: number },
     } = {},
   ): Promise<TestPeer> {
@@ -216,7 +217,7 @@ export class TestCluster {
     const identity: IdentitySource = { current: () => credentials, onChange: () => () => {} };
     const store = new BlobStore({
       directory: join(this.#directory, name),
-      quotaBytes: 2 ** 30,
+      quotaBytes,
       clock: systemClock,
       log,
     });

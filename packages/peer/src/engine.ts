@@ -290,7 +290,9 @@ export class PeerEngine {
   }
 
   async #joinOnce({ blob, swarmId, geometry }: SwarmRequest): Promise<Swarm> {
-    await this.#leaving.get(swarmId);
+    // One leaves it while the other already waits to drop its blob too.
+    for (let leaving = this.#leaving.get(swarmId); leaving !== undefined; leaving = this.#leaving.get(swarmId))
+      await leaving;
     this.#demandRunning();
     const stored = await this.#store.create({ blob, swarmId, geometry });
     this.#demandRunning();
@@ -355,25 +357,33 @@ export class PeerEngine {
     for (const swarm of [...this.#swarms.values()]) swarm.tick();
   }
 
-  #leave(swarm: Swarm, reason?: AppError): Promise<void> {
+  /** With `isFalse` the blob goes too, before anybody can join its swarm again. */
+  #leave(swarm: Swarm, reason?: AppError, { isFalse = false } = {}): Promise<void> {
     const { swarmId } = swarm;
     const running = this.#leaving.get(swarmId);
-    if (running !== undefined) return running;
-    const leaving = swarm.stop(reason).finally(() => {
-      this.#pastBytesFromPeers += swarm.stats.bytesFromPeers;
-      this.#pastBytesToPeers += swarm.stats.bytesToPeers;
-      this.#swarms.delete(swarmId);
-      this.#leaving.delete(swarmId);
-    });
+    if (running !== undefined && !isFalse) return running;
+    const leaving = (running ?? swarm.stop(reason))
+      .then(async () => {
+        if (isFalse && this.#store.get(swarmId) === swarm.blob) await this.#store.delete(swarmId);
+      })
+      .finally(() => {
+        // Another that also deletes the blob is waiting behind, and does this.
+        if (this.#leaving.get(swarmId) !== leaving) return;
+        this.#pastBytesFromPeers += swarm.stats.bytesFromPeers;
+        this.#pastBytesToPeers += swarm.stats.bytesToPeers;
+        this.#swarms.delete(swarmId);
+        this.#leaving.delete(swarmId);
+      });
     this.#leaving.set(swarmId, leaving);
     return leaving;
   }
 
   /** The blob is false: nobody gets it any more, from us or from the store. */
   async #drop(swarm: Swarm): Promise<void> {
+    // Both our own ingest and the batch that it sends say so.
+    if (this.#swarms.get(swarm.swarmId) !== swarm) return;
     this.#log.warn('blob_withdrawn', { swarmId: swarm.swarmId, digest: swarm.blob.digest });
-    await this.#leave(swarm, new AppError('SWARM_WITHDRAWN', { digest: swarm.blob.digest }));
-    if (this.#store.get(swarm.swarmId) === swarm.blob) await this.#store.delete(swarm.swarmId);
+    await this.#leave(swarm, new AppError('SWARM_WITHDRAWN', { digest: swarm.blob.digest }), { isFalse: true });
   }
 
   #evicted({ swarmId }: StoredBlob): void {

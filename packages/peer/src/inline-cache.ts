@@ -21,6 +21,7 @@ export class InlineCache {
 
   set(swarmId: SwarmId, blob: Buffer): void {
     this.#drop(swarmId);
+    if (blob.length > this.#maxBytes) return;
     this.#blobs.set(swarmId, blob);
     this.#bytes += blob.length;
     for (const oldest of this.#blobs.keys()) {

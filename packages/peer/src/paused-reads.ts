@@ -29,8 +29,14 @@ export class PausedReads {
     return this.#reads.size;
   }
 
+  has(swarmId: SwarmId): boolean {
+    return this.#reads.has(swarmId);
+  }
+
   /** Keeps a read. It is the caller's no more. */
   put(swarmId: SwarmId, paused: PausedRead): void {
+    // In the order of time, which the sweep relies on.
+    this.#reads.delete(swarmId);
     this.#reads.set(swarmId, { ...paused, since: this.#clock.now() });
     this.sweep();
   }

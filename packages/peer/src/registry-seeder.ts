@@ -169,12 +169,19 @@ export class RegistrySeeder {
     const { blob, swarmId } = request;
     const inline = this.#inline.get(swarmId);
     if (inline !== undefined) return { kind: 'inline', bytes: inline };
-    if (this.#reading.has(swarmId)) {
-      await this.#ensureGrant(blob, swarmId);
-      return this.#offerOf(swarmId) ?? none('the read is ending');
+    const refusal = this.#refusal(swarmId);
+    if (refusal !== undefined) return refusal;
+    const reading = this.#reading.get(swarmId);
+    if (reading !== undefined && !this.#paused.has(swarmId)) {
+      if (this.#engine.swarm(swarmId)?.isIngesting === true) {
+        await this.#ensureGrant(blob, swarmId);
+        return this.#offerOf(swarmId) ?? none('the read is ending');
+      }
+      // It is on its way out: complete, or not to be had.
+      await reading;
+      const late = this.#refusal(swarmId);
+      if (late !== undefined) return late;
     }
-    const refused = this.#refused.get(swarmId);
-    if (refused !== undefined && refused.until > this.#clock.now()) return none(refused.reason);
     const stored = this.#store.get(swarmId);
     if (stored?.isComplete === true) {
       await this.#ensureGrant(blob, swarmId);
@@ -290,7 +297,9 @@ export class RegistrySeeder {
     const { swarmId } = request;
     const reading = this.#readToEnd(request, paused, from)
       .catch((error: unknown) => this.#broke(request, paused, error))
-      .finally(() => this.#reading.delete(swarmId));
+      .finally(() => {
+        if (this.#reading.get(swarmId) === reading) this.#reading.delete(swarmId);
+      });
     this.#reading.set(swarmId, reading);
     return this.#offerOf(swarmId) ?? none('the read is ending');
   }
@@ -374,6 +383,11 @@ export class RegistrySeeder {
   #markWithdrawn(blob: BlobRef, swarmId: SwarmId): void {
     this.#log.error('blob_withdrawn', { swarmId, digest: blob.digest, registry: blob.registry });
     this.#refuse(swarmId, WITHDRAWN, WITHDRAWN_PAUSE_MS);
+  }
+
+  #refusal(swarmId: SwarmId): SeedOffer | undefined {
+    const refused = this.#refused.get(swarmId);
+    return refused !== undefined && refused.until > this.#clock.now() ? none(refused.reason) : undefined;
   }
 
   #refuse(swarmId: SwarmId, reason: string, pauseMs: number): void {
