@@ -53,6 +53,8 @@ export async function createApp({
     trustProxy: false,
     // A HEAD of an announce would announce.
     exposeHeadRoutes: false,
+    // The one route with a query reads it itself, because its values are bytes.
+    routerOptions: { querystringParser: () => ({}) },
     // For what fails before there is a route, such as an address with broken escapes.
     frameworkErrors: (error, _request, reply) => {
       const { status, body } = failureOf(error);

@@ -5,6 +5,7 @@ import { MAX_GRANT_LENGTH, TRACKER_PATHS } from '@sealift/tracker-api';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { App } from '../http/app.ts';
 import type { Services } from '../services.ts';
+import type { AnnouncedPeer } from '../swarm/announce-encoding.ts';
 import { type AnnounceQuery, parseAnnounceQuery, parseScrapeQuery } from '../swarm/announce-query.ts';
 import { AnnounceResponder, type AnnounceResponse } from '../swarm/announce-responder.ts';
 import { parsePeerAddress } from '../swarm/peer-address.ts';
@@ -103,9 +104,22 @@ function respond(node: Identity, query: AnnounceQuery, host: string, services: N
     interval: Math.max(1, Math.round((config.announceIntervalMs * jitter) / 1000)),
     complete,
     incomplete,
-    peers: isSeederWanted ? [{ nodeId: seeder.nodeId, ...seeder.endpoint }, ...peers] : peers,
+    peers: isSeederWanted ? [seederPeer(seeder), ...peers] : peers,
     extras: encodeAnnounceExtras(state.denyList.pushed(), denyVersion),
   };
+}
+
+/** What answers name as the seeder. */
+const seederPeers = new WeakMap<Services['seeder'], AnnouncedPeer>();
+
+/** The seeder as a peer, the same object while it stays where it is, so that it is encoded once. */
+function seederPeer(seeder: Services['seeder']): AnnouncedPeer {
+  const { host, port } = seeder.endpoint;
+  const known = seederPeers.get(seeder);
+  if (known?.host === host && known.port === port) return known;
+  const peer = { nodeId: seeder.nodeId, host, port };
+  seederPeers.set(seeder, peer);
+  return peer;
 }
 
 /** Throws `GRANT_REJECTED` unless the request shows a grant of this node, with this certificate, for this swarm. */

@@ -54,8 +54,19 @@ function parseQuery(query: string): Fields {
   });
 }
 
+const CHARACTER_OF = new Map(
+  Array.from({ length: 256 }, (_, code) => [code.toString(16).padStart(2, '0'), String.fromCharCode(code)] as const),
+);
+
+/** Leaves what is no escape as it stands. Without a pattern, because every announce has 40 escapes. */
 function percentDecode(text: string): string {
-  return text.replace(/%([0-9A-Fa-f]{2})/g, (_match, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  const [start = '', ...rest] = text.split('%');
+  let decoded = start;
+  for (const part of rest) {
+    const character = CHARACTER_OF.get(part.slice(0, 2).toLowerCase());
+    decoded += character === undefined ? `%${part}` : character + part.slice(2);
+  }
+  return decoded;
 }
 
 function single(fields: Fields, name: string): string | undefined {

@@ -126,9 +126,15 @@ export class SwarmTable {
 
   #place({ swarmId, nodeId, host, port, zone, isComplete }: Announce, now: number): SwarmPeer | undefined {
     const swarm = this.#swarms.get(swarmId);
-    const isKnown = swarm?.get(nodeId) !== undefined;
+    const known = swarm?.get(nodeId);
+    const isKnown = known !== undefined;
     if (!isKnown && !this.#hasRoom(swarm, nodeId)) return undefined;
     const peer = { nodeId, host, port, zone, isComplete, expiresAt: now + this.#lifetimeMs };
+    if (swarm !== undefined && isKnown && isSame(known, peer)) {
+      // The same object, so that whatever was worked out for it still holds.
+      swarm.renew(known, peer.expiresAt);
+      return known;
+    }
     if (swarm === undefined) {
       const created = new Swarm();
       created.put(peer);
@@ -168,4 +174,8 @@ export class SwarmTable {
     if (entries === 0) this.#entriesOf.delete(nodeId);
     else this.#entriesOf.set(nodeId, entries);
   }
+}
+
+function isSame(a: SwarmPeer, b: SwarmPeer): boolean {
+  return a.host === b.host && a.port === b.port && a.zone === b.zone && a.isComplete === b.isComplete;
 }

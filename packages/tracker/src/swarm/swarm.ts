@@ -8,7 +8,7 @@ export interface SwarmPeer extends HandoutPeer {
   readonly port: number;
   readonly isComplete: boolean;
   /** When it is forgotten unless it announces again, in ms. */
-  readonly expiresAt: number;
+  expiresAt: number;
 }
 
 /**
@@ -56,6 +56,15 @@ export class Swarm {
     const list = this.#listOf(peer);
     list.push(peer);
     this.#places.set(peer.nodeId, { peer, index: list.length - 1 });
+  }
+
+  /** Lets a peer that announces the same again stand until `expiresAt`. */
+  renew(peer: SwarmPeer, expiresAt: number): void {
+    const place = this.#places.get(peer.nodeId);
+    if (place === undefined) return;
+    peer.expiresAt = expiresAt;
+    this.#places.delete(peer.nodeId);
+    this.#places.set(peer.nodeId, place);
   }
 
   delete(nodeId: NodeId): boolean {
