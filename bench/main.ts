@@ -6,6 +6,8 @@ import { parseArgs } from 'node:util';
 import { engineBenchmark } from './engine/engine.ts';
 import { type Benchmark, UsageError, wholeNumber } from './harness/benchmark.ts';
 import { Scope } from './harness/scope.ts';
+import { memoryBenchmark } from './memory/memory.ts';
+import { profileBenchmark } from './profile/profile.ts';
 import { lateBenchmark } from './rollout/late.ts';
 import { rolloutBenchmark } from './rollout/rollout.ts';
 import { serveBenchmark } from './serve/serve.ts';
@@ -13,6 +15,8 @@ import { trackerBenchmark } from './tracker/tracker.ts';
 
 const BENCHMARKS: readonly Benchmark[] = [
   engineBenchmark,
+  profileBenchmark,
+  memoryBenchmark,
   serveBenchmark,
   rolloutBenchmark,
   lateBenchmark,

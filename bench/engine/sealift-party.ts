@@ -64,6 +64,11 @@ answerQuestions({
   },
   ingest: (order: IngestOrder) => ingest(demandRunning(), order),
   download: (order: DownloadOrder) => download(demandRunning(), order),
+  forget: async ({ swarmId }: BlobOrder) => {
+    const { engine, store } = demandRunning();
+    await engine.leave(swarmId);
+    await store.delete(swarmId);
+  },
   dataFile: () => dataFileIn(demandRunning().directory),
   stop: async () => {
     const { engine, store } = demandRunning();

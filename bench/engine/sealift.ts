@@ -9,7 +9,7 @@ import type { Contender } from '../harness/rounds.ts';
 import type { Scope } from '../harness/scope.ts';
 import { type BenchCluster, type BenchMember, REGISTRY } from './cluster.ts';
 import type { DownloadOrder, IngestOrder, StartOrder } from './sealift-party.ts';
-import { figuresOf, measureTransfer } from './transfer.ts';
+import { figuresOf, measureTransfer, type Transfer } from './transfer.ts';
 
 const PARTY = path.join(import.meta.dirname, 'sealift-party.ts');
 
@@ -18,16 +18,32 @@ const PARTY = path.join(import.meta.dirname, 'sealift-party.ts');
  * store. One process seeds from its store, another downloads into its own.
  */
 export async function sealift(scope: Scope, cluster: BenchCluster, payload: Payload): Promise<Contender> {
-  const setting = new Setting(scope, cluster, payload);
-  const batches = await setting.fillSeeder();
-  return { name: 'sealift', measure: async () => figuresOf(await setting.transfer(batches)) };
+  const setting = new SealiftSetting(scope, cluster, payload);
+  await setting.fillSeeder();
+  return { name: 'sealift', measure: async () => figuresOf(await setting.transfer()) };
 }
 
-class Setting {
+/** A seeder process and a leecher process, both running and without a connection yet. */
+export interface SealiftPair extends AsyncDisposable {
+  readonly seeder: Party;
+  readonly leecher: Party;
+  /** Resolves when the leecher holds the whole blob. */
+  download(): Promise<null>;
+  /** Throws unless the leecher's file equals the payload. */
+  demandEqual(): Promise<void>;
+  /** Makes the leecher delete what it fetched. */
+  forget(): Promise<void>;
+  /** Stops engines and stores; the processes go on. */
+  stopEngines(): Promise<void>;
+}
+
+/** Starts pairs of a seeder that holds a payload and a leecher that does not. */
+export class SealiftSetting {
   readonly #scope: Scope;
   readonly #cluster: BenchCluster;
   readonly #payload: Payload;
   readonly #swarmId: SwarmId;
+  #batches: readonly string[] = [];
 
   constructor(scope: Scope, cluster: BenchCluster, payload: Payload) {
     this.#scope = scope;
@@ -36,8 +52,8 @@ class Setting {
     this.#swarmId = cluster.swarmId(payload.digest);
   }
 
-  /** Puts the file into the seeder's store the way a seeder does; returns the signed hashes, base64. */
-  async fillSeeder(): Promise<readonly string[]> {
+  /** Puts the file into the seeder's store the way a seeder does. To be called once, first. */
+  async fillSeeder(): Promise<void> {
     const seeder = Party.node(this.#scope, PARTY);
     await seeder.ask('start', await this.#start(this.#cluster.seeder, 'seed'));
     const order: IngestOrder = {
@@ -45,30 +61,52 @@ class Setting {
       file: this.#payload.file,
       contentKeyPem: this.#cluster.contentKeyPem,
     };
-    const batches = await seeder.ask<readonly string[]>('ingest', order);
+    this.#batches = await seeder.ask<readonly string[]>('ingest', order);
     await seeder.ask('stop');
     await seeder.stop();
-    return batches;
   }
 
-  async transfer(batches: readonly string[]) {
-    const { seeder: seederMember, leecher: leecherMember } = this.#cluster;
-    const { file, size } = this.#payload;
+  async transfer(): Promise<Transfer> {
+    const { size } = this.#payload;
     await warmMemory(this.#scope.directory, size);
-    const [seeder, leecher] = [Party.node(this.#scope, PARTY), Party.node(this.#scope, PARTY)];
+    await using pair = await this.startPair();
+    const transfer = await measureTransfer(pair, size, () => pair.download());
+    await pair.demandEqual();
+    await pair.stopEngines();
+    return transfer;
+  }
+
+  /** Starts both processes, with `nodeArgs` for Node itself. */
+  async startPair({ nodeArgs = [] }: { nodeArgs?: readonly string[] } = {}): Promise<SealiftPair> {
+    const { seeder: seederMember, leecher: leecherMember } = this.#cluster;
+    const [seeder, leecher] = [
+      Party.node(this.#scope, PARTY, { nodeArgs }),
+      Party.node(this.#scope, PARTY, { nodeArgs }),
+    ];
+    const end = async (): Promise<void> => {
+      await Promise.all([seeder.stop(), leecher.stop()]);
+      await rm(this.#storeOf(leecherMember), { recursive: true, force: true });
+    };
     try {
       const port = await seeder.ask<number>('start', await this.#start(seederMember, 'seed'));
       const peer = { host: '127.0.0.1', port, nodeId: seederMember.nodeId };
       await leecher.ask('start', await this.#start(leecherMember, 'trade', peer));
-      const order: DownloadOrder = { ...this.#blob(), batches };
-      const transfer = await measureTransfer({ seeder, leecher }, size, () => leecher.ask('download', order));
-      await demandEqualFiles(file, await leecher.ask<string>('dataFile'));
-      await Promise.all([seeder.ask('stop'), leecher.ask('stop')]);
-      return transfer;
-    } finally {
-      await Promise.all([seeder.stop(), leecher.stop()]);
-      await rm(this.#storeOf(leecherMember), { recursive: true, force: true });
+    } catch (error) {
+      await end();
+      throw error;
     }
+    const order: DownloadOrder = { ...this.#blob(), batches: this.#batches };
+    return {
+      seeder,
+      leecher,
+      download: () => leecher.ask('download', order),
+      demandEqual: async () => demandEqualFiles(this.#payload.file, await leecher.ask<string>('dataFile')),
+      forget: () => leecher.ask('forget', this.#blob()),
+      stopEngines: async () => {
+        await Promise.all([seeder.ask('stop'), leecher.ask('stop')]);
+      },
+      [Symbol.asyncDispose]: end,
+    };
   }
 
   async #start(member: BenchMember, use: GrantUse, peer?: NonNullable<StartOrder['peer']>): Promise<StartOrder> {

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { Usage } from './party.ts';
+import { threadCpuSeconds } from './process-usage.ts';
 
 interface Question {
   readonly id: number;
@@ -9,9 +10,9 @@ interface Question {
 
 type Handlers = Readonly<Record<string, (argument: never) => Promise<unknown>>>;
 
-/** Answers the questions of a `Party`, `usage` among them, until there are no more; then the process is to end. */
+/** Answers the questions of a `Party`, `usage` and `threads` among them, until there are no more; then the process is to end. */
 export function answerQuestions(handlers: Handlers): void {
-  const all: Handlers = { usage: async () => usage(), ...handlers };
+  const all: Handlers = { usage: async () => usage(), threads: async () => threadCpuSeconds(), ...handlers };
   const lines = createInterface({ input: process.stdin });
   lines.on('line', (line) => {
     const { id, name, argument } = JSON.parse(line) as Question;

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Scope } from './scope.ts';
 
@@ -63,6 +64,19 @@ export class Party {
 
   async usage(): Promise<Usage> {
     return await this.ask<Usage>('usage');
+  }
+
+  /** Process id. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Lets the process end by itself, with all that it does at its end; resolves when it has. */
+  async finish(): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const ended = once(this.#child, 'exit');
+    this.#child.stdin?.end();
+    await ended;
   }
 
   /** Ends the process. */

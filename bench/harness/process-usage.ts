@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Clock ticks per second in /proc; Linux shows 100 to user space on every platform that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -13,6 +13,28 @@ export function cpuSecondsOf(pid: number): number {
 export function endedChildrenCpuSeconds(): number {
   const [, , user = 0, system = 0] = statFields('/proc/self/stat');
   return (user + system) / TICKS_PER_SECOND;
+}
+
+/** CPU time of the threads of this process so far, in seconds, by their names: user and system, those that ended left out. */
+export function threadCpuSeconds(): Readonly<Record<string, number>> {
+  const seconds = new Map<string, number>();
+  for (const id of readdirSync('/proc/self/task')) {
+    const directory = `/proc/self/task/${id}`;
+    try {
+      const [user = 0, system = 0] = statFields(`${directory}/stat`);
+      const name = readFileSync(`${directory}/comm`, 'latin1').trim();
+      seconds.set(name, (seconds.get(name) ?? 0) + (user + system) / TICKS_PER_SECOND);
+    } catch {
+      // It has ended since we listed it.
+    }
+  }
+  return Object.fromEntries(seconds);
+}
+
+/** Memory of a process that is resident now, in MiB (proc(5), `VmRSS`). */
+export function residentMiBOf(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
+  return Number(kilobytes ?? Number.NaN) / 1024;
 }
 
 /** Fields 14 to 17. The name of the program, field 2, may hold spaces and brackets, so counting starts behind it. */
