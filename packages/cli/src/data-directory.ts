@@ -5,10 +5,15 @@ import { errnoOf, refuse } from './failure.ts';
 
 /** What is wrong with the disk rather than with the setting: a node goes on without its cache. */
 const DISK_ERRNOS: ReadonlySet<string | undefined> = new Set(['EROFS', 'ENOSPC', 'EDQUOT', 'EIO']);
+/** The same as SQLite calls it, which the store locks its directory with (sqlite.org/rescode.html): READONLY, IOERR, FULL. */
+const DISK_RESULT_CODES: ReadonlySet<number | undefined> = new Set([8, 10, 13]);
 
 /** Whether the disk is at fault (full, read-only, broken), and not the choice of a directory. */
 export function isDiskFault(error: unknown): boolean {
-  return isAppError(error, 'STORE_FULL') || DISK_ERRNOS.has(errnoOf(error));
+  if (isAppError(error, 'STORE_FULL') || DISK_ERRNOS.has(errnoOf(error))) return true;
+  const { errcode } = error instanceof Error ? (error as Error & { errcode?: number }) : {};
+  // The low byte; the rest says which call it was.
+  return errcode !== undefined && DISK_RESULT_CODES.has(errcode % 256);
 }
 
 /**

@@ -27,6 +27,8 @@ export class DemoProcess {
     log.on('error', () => {});
     this.#child = fork(fileURLToPath(file), args, {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      // A group of its own: Ctrl-C is for the demo, which then ends its parts in order.
+      detached: true,
       env: cleanEnvironment(),
     });
     const { promise, resolve } = Promise.withResolvers<void>();

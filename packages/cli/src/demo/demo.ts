@@ -1,11 +1,10 @@
 import { rmSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile, rm } from 'node:fs/promises';
 import { AppError, parseRepository } from '@sealift/core';
 import type { ConfigOf } from '../config.ts';
 import { exitStatusOf } from '../end-of-process.ts';
 import type { DEMO_OPTIONS } from '../options.ts';
+import { makeDemoDirectory } from './demo-directory.ts';
 import { makeDemoImage } from './demo-image.ts';
 import { conclude, type DemoResult, sourcesOf, tellPull, tellRefusals } from './demo-result.ts';
 import { LightClient, type PullResult } from './light-client.ts';
@@ -23,7 +22,7 @@ export async function runDemo(
   { signal: end }: { readonly signal: AbortSignal },
 ): Promise<void> {
   const signal = AbortSignal.any([end, untilReaderIsGone()]);
-  const directory = await mkdtemp(join(tmpdir(), 'sealift-demo-'));
+  const directory = await makeDemoDirectory({ keep });
   const cluster = new LocalCluster({ ...options, directory, signal });
   const abandon = (): void => {
     cluster.kill();

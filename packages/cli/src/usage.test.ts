@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { CliProcess, inTemporaryDirectory, lonelyNode } from './cli-process.fixture.ts';
+
+interface Row {
+  readonly mistake: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly says: RegExp;
+  readonly status: number;
+}
+
+// Two at a time: each row is a process, and there are two cores.
+suite('the command line', { concurrency: 2 }, () => {
+  const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
+  let directory = '';
+  let cleaned: Promise<void>;
+  before(async () => {
+    const { promise: ready, resolve } = Promise.withResolvers<void>();
+    cleaned = inTemporaryDirectory(async (made) => {
+      directory = made;
+      await writeFile(path.join(made, 'file'), 'no directory, no certificate\n');
+      await writeFile(path.join(made, 'token'), 'slt_notreally\n', { mode: 0o644 });
+      resolve();
+      await finished;
+    });
+    await ready;
+  });
+  after(async () => {
+    finish();
+    await cleaned;
+  });
+
+  const at = (name: string): string => path.join(directory, name);
+  const node = (...more: string[]): string[] => [...lonelyNode(at('node')), ...more];
+  const rows: readonly (() => Row)[] = [
+    () => ({ mistake: 'no command', args: [], says: /Usage: sealift <command>/, status: 64 }),
+    () => ({ mistake: 'an unknown command', args: ['nod'], says: /unknown command 'nod'/, status: 64 }),
+    () => ({ mistake: 'an unknown flag', args: ['status', '--bogus'], says: /unknown option '--bogus'/, status: 64 }),
+    () => ({ mistake: 'a flag without its value', args: ['status', '--data'], says: /argument missing/, status: 64 }),
+    () => ({
+      mistake: 'missing settings, a bad value and an unknown variable',
+      args: ['node', '--listen', '1'],
+      env: { SEALIFT_DAAT: '/x' },
+      says: /SEALIFT_DAAT: [\s\S]*--tracker: [\s\S]*--data: [\s\S]*--registry: [\s\S]*--listen: write an address/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a registry CA file that is not there',
+      args: node('--registry-ca', `registry.example=${at('none')}`),
+      says: /--registry-ca: cannot read .*none \(ENOENT\)/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a registry CA file without a certificate',
+      args: node('--registry-ca', `registry.example=${at('file')}`),
+      says: /--registry-ca: .*file holds no certificate/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a tracker CA file that is a directory',
+      args: node('--tracker-ca', directory),
+      says: /--tracker-ca: cannot read .* \(EISDIR\)/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a tracker address without a fingerprint',
+      args: node('--tracker', 'https://127.0.0.1:1'),
+      says: /--tracker: it has no fingerprint; give the address/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a join token that others may read',
+      args: node('--join-token-file', at('token')),
+      says: /others may read it.*run: chmod 600/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a proxy that all the network reaches',
+      args: node('--listen', '0.0.0.0:0'),
+      says: /listens on loopback addresses only/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a data directory that is a file',
+      args: node('--data', at('file')),
+      says: /--data: .*file is not a directory/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a data directory where there can be none',
+      args: node('--data', process.platform === 'linux' ? '/proc/sealift/data' : at('file/data')),
+      says: /--data: (?:cannot use .* give a directory|.* is not a directory)/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a tracker whose seeder nobody finds',
+      args: ['tracker', '--data', at('tracker'), '--registry', 'registry.example'],
+      says: /Give --seeder-address IP:PORT/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a token of a tracker that never was',
+      args: ['token', 'create', '--data', directory, '--out', at('out')],
+      says: /there is no tracker in/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'the status of a node that does not run',
+      args: ['status', '--data', directory],
+      says: /no node answers in .* Start it with `sealift node`/,
+      status: 64,
+    }),
+  ];
+  for (const row of rows) {
+    test(`answers ${row().mistake} with one clear message`, async () => {
+      const { args, env, says, status } = row();
+      const cli = new CliProcess(args, env === undefined ? {} : { env });
+      assert.equal(await cli.ended(), status, cli.said);
+      assert.match(cli.said, says);
+      assert.doesNotMatch(cli.said, /^ {4}at |bug/m);
+      assert.doesNotMatch(cli.said, /slt_notreally/);
+      assert.equal(existsSync(at('tracker.sqlite')), false);
+    });
+  }
+
+  test('prints help for --help, and its version', async () => {
+    const [help, version] = [new CliProcess(['node', '--help']), new CliProcess(['--version'])];
+    assert.equal(await help.ended(), 0);
+    assert.match(help.printed, /Required:[\s\S]*--tracker <URL>[\s\S]*Options:[\s\S]*--listen <HOST:PORT>/);
+    assert.equal(await version.ended(), 0);
+    assert.match(version.printed, /^\d+\.\d+\.\d+\n$/);
+  });
+});
