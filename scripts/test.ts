@@ -24,6 +24,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
     limitSeconds: 60,
     concurrency: 2,
   },
+  conformance: { patterns: ['test/conformance/*.test.ts'], limitSeconds: 150, concurrency: 2 },
   security: { patterns: ['test/security/*.test.ts'], limitSeconds: 150, concurrency: 2 },
   interop: { patterns: ['test/interop/*.test.ts'], limitSeconds: 150, concurrency: 2 },
   chaos: { patterns: ['test/chaos/*.test.ts'], limitSeconds: 150, concurrency: 2 },

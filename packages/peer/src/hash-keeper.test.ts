@@ -68,3 +68,40 @@ test('a batch that nobody of the cluster signed, or that contradicts another, is
   await keeper.settled();
   assert.equal(keeper.records.length, 1);
 });
+
+test('a newer ingest takes the place of what an older one has signed, on the disk too', async (t) => {
+  const { cluster, blob, open } = await scene(t);
+  const keeper = open();
+  keeper.take(record(cluster, blob, 0));
+  keeper.take(record(cluster, blob, 1));
+  const begin = record(cluster, blob, 0, { startedAt: NOW + 1, hashes: Buffer.alloc(0) });
+  const other = record(cluster, blob, 0, { startedAt: NOW + 1, hashes: Buffer.alloc(32, 7) });
+  keeper.take(begin);
+  assert.deepEqual(keeper.take(other)?.replaced, [0]);
+  assert.equal(keeper.take(record(cluster, blob, 2)), undefined, 'a replay');
+  await keeper.settled();
+  assert.deepEqual(keeper.records, [begin, other]);
+  assert.deepEqual(open().records, [begin, other]);
+  assert.equal(open().take(record(cluster, blob, 2)), undefined, 'a replay after a restart');
+});
+
+test('the disk hears of a batch only after what it puts in doubt is settled', async (t) => {
+  const { cluster, blob, open, stored } = await scene(t);
+  const keeper = open();
+  const settling = Promise.withResolvers<void>();
+  keeper.take(record(cluster, blob, 0), () => settling.promise);
+  const settled = keeper.settled();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(stored.hashRecords.length, 0);
+  settling.resolve();
+  await settled;
+  assert.equal(stored.hashRecords.length, 1);
+});
+
+test('final batches that come after the list is whole are kept once, and then no more', async (t) => {
+  const { cluster, blob, open } = await scene(t);
+  const keeper = open();
+  keeper.take(cluster.batches(blob)[0] as Buffer);
+  assert.equal(keeper.take(cluster.batches(blob)[0] as Buffer), undefined);
+  assert.equal(keeper.records.length, 1);
+});
