@@ -38,7 +38,7 @@ export function pieceGeometry(size: number, pieceLength: number): PieceGeometry 
  * pieces to trade, large enough that the hash list of a huge one stays short.
  */
 export function pieceLengthFor(size: number): number {
-  if (size <= 16 * MIB) return 256 * KIB;
+  if (size <= 128 * MIB) return 256 * KIB;
   if (size <= 4096 * MIB) return MIB;
   return MAX_PIECE_LENGTH;
 }

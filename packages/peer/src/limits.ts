@@ -91,7 +91,7 @@ export interface PeerLimits {
   readonly maxAnnounces: number;
   /** A leecher with fewer connections asks the tracker again before its interval is over. @default 4 */
   readonly wantedConnections: number;
-  /** A super-seeder repeats a piece for a peer that has got nothing anywhere for so long, in ms: some 25 pieces at 1 Gbit/s. @default 200 */
+  /** A super-seeder repeats a piece for a peer that has got nothing anywhere for so long, in ms: in a swarm that trades, each gets several pieces a second from others. @default 1_000 */
   readonly superSeedIdleMs: number;
   /** How often time-driven decisions are looked at, in ms. @default 250 */
   readonly tickMs: number;
@@ -141,6 +141,6 @@ export const DEFAULT_LIMITS: PeerLimits = Object.freeze({
   minAnnounceMs: 2_000,
   maxAnnounces: 16,
   wantedConnections: 4,
-  superSeedIdleMs: 200,
+  superSeedIdleMs: 1_000,
   tickMs: 250,
 });

@@ -4,7 +4,7 @@ import { Bitfield, pieceGeometry } from '@sealift/core';
 import { seededRandom } from './random.ts';
 import { type Reveal, SuperSeeder } from './super-seeder.ts';
 
-const PIECE = 1024 * 1024;
+const PIECE = 128 * 1024;
 const IDLE_MS = 500;
 
 function newCast(pieceCount: number, names: readonly string[]) {
@@ -75,6 +75,35 @@ test('a peer that gets nothing from anybody is told more', () => {
     told.sort(),
     ['a', 'b', 'c'].filter((name) => name !== first?.peer),
   );
+});
+
+test('pieces leave in few at a time, and more while they are soon passed on', () => {
+  const { seeder, note, gets, advance, known } = newCast(200, ['a', 'b', 'c', 'd']);
+  const queue = Array.from({ length: 200 }, (_, index) => note(seeder.addPiece(index))).flat();
+  const atFirst = queue.length;
+  assert.ok(atFirst < 40, `${atFirst} of 200 pieces at once`);
+  const serve = (count: number, ms: number) => {
+    for (let served = 0; served < count; served += 1) {
+      const { peer, index } = queue.shift() as Reveal<string>;
+      advance(ms);
+      queue.push(...gets(peer, index));
+    }
+  };
+  serve(60, 1);
+  assert.ok(queue.length > atFirst, `${queue.length} in flight on a fast uplink`);
+  serve(75, 50);
+  assert.ok(queue.length < atFirst, `${queue.length} in flight on a slow uplink`);
+  const told = [...known.values()].flatMap((indexes) => [...indexes]);
+  assert.equal(new Set(told).size, told.length, 'a piece was told twice while new ones were left');
+});
+
+test('a peer that takes its time does not keep the uplink from others', () => {
+  const { seeder, note, advance, known } = newCast(200, ['a', 'b', 'c', 'd']);
+  for (let index = 0; index < 200; index += 1) note(seeder.addPiece(index));
+  const before = [...known.values()].reduce((sum, { size }) => sum + size, 0);
+  advance(1_001);
+  note(seeder.tick());
+  assert.ok([...known.values()].reduce((sum, { size }) => sum + size, 0) > before);
 });
 
 test('what only a lost peer was told is offered to another', () => {

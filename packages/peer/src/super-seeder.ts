@@ -10,8 +10,8 @@ interface PeerView {
   readonly pieces: Bitfield;
   /** Told to this peer, whether it has them by now or not. */
   readonly revealed: Set<number>;
-  /** Told to this peer, and not yet seen there. */
-  readonly outstanding: Set<number>;
+  /** Told to this peer, and not yet seen there: when it was told, in ms; {@link OVERDUE} once it has taken too long. */
+  readonly outstanding: Map<number, number>;
   /** How far it has gone through the list of pieces that spread by themselves. */
   spreadCursor: number;
   lastProgressAt: number;
@@ -25,11 +25,26 @@ const FEW_PEERS = 2;
 const FIRST_REPEATS = 2;
 /** Bytes that a peer is told about ahead of what it has: keeps its request window full. */
 const OUTSTANDING_BYTES = 8 * 1024 * 1024;
+/**
+ * Bytes that all peers together are told about at first, and the bounds of that window. The fewer pieces share our uplink,
+ * the sooner each is whole and can be passed on; too few would leave the uplink idle until the next have comes back.
+ */
+const FIRST_WINDOW_BYTES = 2 * 1024 * 1024;
+const MIN_WINDOW_BYTES = 1024 * 1024;
+const MAX_WINDOW_BYTES = 64 * 1024 * 1024;
+/** From offer to have, in ms: below it the window grows, above twice as much it shrinks. Covers round trip, hash and pause. */
+const TARGET_DELAY_MS = 150;
+/** A peer that takes longer than this for a piece, in ms, is slow by itself: others get our uplink meanwhile. */
+const OVERDUE_AFTER_MS = 1_000;
+const OVERDUE = Number.NEGATIVE_INFINITY;
+/** An idle moment after the first is this part of it: we know by then that the peer depends on us. */
+const LATER_IDLE_SHARE = 0.25;
 
 /**
  * What a seeder that still holds the only copy shows to whom: each piece to one peer first, so that its uplink carries
- * one copy before it carries a second (super-seeding). Pieces that have been passed on may go to anybody once nothing
- * new is left to offer, and a peer that would otherwise get nothing at all is always told more, so nobody waits for ever.
+ * one copy before it carries a second (super-seeding), and few pieces at a time, so that each soon has a second holder.
+ * Pieces that have been passed on may go to anybody while nothing new is left to offer and the uplink is about to idle,
+ * and a peer that would otherwise get nothing at all is always told more, so nobody waits for ever.
  *
  * Pure: it decides, the caller sends the haves.
  */
@@ -46,13 +61,23 @@ export class SuperSeeder<Peer> {
   readonly #holders: Uint16Array;
   readonly #offers: Uint16Array;
   #covered = 0;
+  /** Offers that are neither taken nor overdue. */
+  #inFlight = 0;
+  /** Most offers in flight, in pieces. */
+  #window: number;
+  readonly #minWindow: number;
+  readonly #maxWindow: number;
   readonly #pieceCount: number;
 
   constructor({ geometry, clock, idleMs }: { geometry: PieceGeometry; clock: Clock; idleMs: number }) {
     this.#clock = clock;
     this.#idleMs = idleMs;
     this.#pieceCount = geometry.pieceCount;
-    this.#maxOutstanding = Math.max(2, Math.floor(OUTSTANDING_BYTES / geometry.pieceLength));
+    const inPieces = (bytes: number): number => Math.max(2, Math.floor(bytes / geometry.pieceLength));
+    this.#maxOutstanding = inPieces(OUTSTANDING_BYTES);
+    this.#window = inPieces(FIRST_WINDOW_BYTES);
+    this.#minWindow = inPieces(MIN_WINDOW_BYTES);
+    this.#maxWindow = inPieces(MAX_WINDOW_BYTES);
     this.#holders = new Uint16Array(geometry.pieceCount);
     this.#offers = new Uint16Array(geometry.pieceCount);
   }
@@ -67,7 +92,7 @@ export class SuperSeeder<Peer> {
     this.#peers.set(peer, {
       pieces,
       revealed: new Set(),
-      outstanding: new Set(),
+      outstanding: new Map(),
       spreadCursor: 0,
       lastProgressAt: this.#clock.now(),
       patience: FIRST_REPEATS,
@@ -81,7 +106,7 @@ export class SuperSeeder<Peer> {
     const view = this.#peers.get(peer);
     if (view === undefined) return [];
     this.#peers.delete(peer);
-    for (const index of view.outstanding) this.#offers[index] = (this.#offers[index] ?? 1) - 1;
+    for (const index of [...view.outstanding.keys()]) this.#withdraw(view, index);
     for (let index = 0; index < view.pieces.length; index += 1) {
       if (!view.pieces.has(index)) continue;
       this.#holders[index] = (this.#holders[index] ?? 1) - 1;
@@ -102,19 +127,23 @@ export class SuperSeeder<Peer> {
   sawPiece(peer: Peer, index: number): Reveal<Peer>[] {
     const view = this.#peers.get(peer);
     if (view === undefined) return [];
-    if (view.outstanding.delete(index)) this.#offers[index] = (this.#offers[index] ?? 1) - 1;
-    else view.patience = FIRST_REPEATS;
+    const offeredAt = this.#withdraw(view, index);
+    if (offeredAt === undefined) view.patience = FIRST_REPEATS;
+    else this.#adapt(this.#clock.now() - offeredAt);
     view.lastProgressAt = this.#clock.now();
     this.#countHolder(index);
-    return this.#holders[index] === 2 ? this.#fillAll() : this.#fill(peer);
+    // Room in the window is for whoever owes us least, not for whoever was quick.
+    return offeredAt !== undefined || this.#holders[index] === 2 ? this.#fillAll() : this.#fill(peer);
   }
 
   /** Looks for peers that get nothing from anybody. Call it a few times a second. */
   tick(): Reveal<Peer>[] {
     const now = this.#clock.now();
+    this.#markOverdue(now - OVERDUE_AFTER_MS);
     const reveals = this.#fillAll();
     for (const [peer, view] of this.#peers) {
-      if (view.outstanding.size > 0 || view.pieces.isFull || now - view.lastProgressAt < this.#idleMs) continue;
+      const idleMs = view.patience > FIRST_REPEATS ? this.#idleMs * LATER_IDLE_SHARE : this.#idleMs;
+      if (view.outstanding.size > 0 || view.pieces.isFull || now - view.lastProgressAt < idleMs) continue;
       if (view.revealed.size >= this.#ours.size) continue;
       const rarest = [...this.#ours]
         .filter((index) => this.#isNewsTo(view, index))
@@ -161,7 +190,8 @@ export class SuperSeeder<Peer> {
   }
 
   #next(peer: Peer, view: PeerView): Reveal<Peer> | undefined {
-    if (view.outstanding.size >= this.#maxOutstanding || view.pieces.isFull) return undefined;
+    const isFull = view.outstanding.size >= this.#maxOutstanding || this.#inFlight >= this.#window;
+    if (isFull || view.pieces.isFull) return undefined;
     while (this.#fresh.length > 0) {
       const index = this.#fresh[0] as number;
       if (this.#isFresh(index)) {
@@ -171,6 +201,7 @@ export class SuperSeeder<Peer> {
       }
       this.#fresh.shift();
     }
+    if (this.#inFlight >= this.#minWindow) return undefined;
     while (view.spreadCursor < this.#spread.length) {
       const index = this.#spread[view.spreadCursor] as number;
       view.spreadCursor += 1;
@@ -181,9 +212,37 @@ export class SuperSeeder<Peer> {
 
   #reveal(peer: Peer, view: PeerView, index: number): Reveal<Peer> {
     view.revealed.add(index);
-    view.outstanding.add(index);
+    view.outstanding.set(index, this.#clock.now());
+    this.#inFlight += 1;
     this.#offers[index] = (this.#offers[index] ?? 0) + 1;
     return { peer, index };
+  }
+
+  /** The offer is no longer open; gives the time when it was made. */
+  #withdraw(view: PeerView, index: number): number | undefined {
+    const offeredAt = view.outstanding.get(index);
+    if (offeredAt === undefined) return undefined;
+    view.outstanding.delete(index);
+    this.#offers[index] = (this.#offers[index] ?? 1) - 1;
+    if (offeredAt !== OVERDUE) this.#inFlight -= 1;
+    return offeredAt;
+  }
+
+  /** Keeps so much in flight that the uplink never idles, and no more: then pieces only wait for each other. */
+  #adapt(delayMs: number): void {
+    const isUsed = this.#inFlight + 1 >= this.#window;
+    if (delayMs <= TARGET_DELAY_MS && isUsed) this.#window = Math.min(this.#window + 1, this.#maxWindow);
+    else if (delayMs > 2 * TARGET_DELAY_MS) this.#window = Math.max(this.#window - 1, this.#minWindow);
+  }
+
+  #markOverdue(before: number): void {
+    for (const { outstanding } of this.#peers.values()) {
+      for (const [index, offeredAt] of outstanding) {
+        if (offeredAt > before || offeredAt === OVERDUE) continue;
+        outstanding.set(index, OVERDUE);
+        this.#inFlight -= 1;
+      }
+    }
   }
 
   #isFresh(index: number): boolean {
