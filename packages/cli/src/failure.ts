@@ -4,12 +4,18 @@ import { AppError, type ErrorCode, isAppError, redactText } from '@sealift/core'
 export const EXIT_USAGE = 64;
 
 /** What only another command line, or other files named in it, can mend. */
-const USAGE_CODES: ReadonlySet<ErrorCode> = new Set(['CONFIG_INVALID', 'KEY_FILE_UNSAFE', 'LISTEN_NOT_LOOPBACK']);
+const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
+  'CONFIG_INVALID',
+  'ID_INVALID',
+  'KEY_FILE_UNSAFE',
+  'LISTEN_NOT_LOOPBACK',
+]);
 
 /** What to do about a refusal of the operating system, by errno. */
 const ADVICE: Readonly<Record<string, string>> = {
   EADDRINUSE: 'Something listens there already: stop it, or choose another address',
   EADDRNOTAVAIL: 'No interface of this machine has this address: choose one that it has',
+  ENOENT: 'Make its directory first, or choose another place',
   EACCES: 'This user may not do that: change the owner or mode, or choose another place',
   EPERM: 'This user may not do that: change the owner or mode, or choose another place',
   EROFS: 'The file system is read-only: mount it writable, or choose another place',

@@ -1,10 +1,13 @@
 import { chmod, rm } from 'node:fs/promises';
 import http from 'node:http';
 import { join } from 'node:path';
+import { AppError } from '@sealift/core';
 import type { Service } from './service-stack.ts';
 
 /** Longest answer a client of the admin socket reads, in bytes. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+/** Longest path of a unix socket, in bytes, by the smallest of the systems we know: sun_path of macOS (unix(4)), less its end. */
+const MAX_SOCKET_PATH_BYTES = 103;
 /** Longest wait for an answer, in ms. */
 const TIMEOUT_MS = 5_000;
 
@@ -31,6 +34,10 @@ export class NodeAdmin implements Service {
 
   async start(): Promise<void> {
     if (this.#isListening) return;
+    if (Buffer.byteLength(this.#path) > MAX_SOCKET_PATH_BYTES) {
+      const advice = `give a --data directory whose path has at most ${MAX_SOCKET_PATH_BYTES - '/admin.sock'.length} bytes`;
+      throw new AppError('CONFIG_INVALID', { reason: 'the path of the admin socket is too long', advice });
+    }
     // The store's lock says that no other process uses this directory, so a socket here is a dead one.
     await rm(this.#path, { force: true });
     const { promise, resolve, reject } = Promise.withResolvers<void>();

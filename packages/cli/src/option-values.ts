@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { AppError, parseRegistryHost, type RegistryHost, splitHostPort } from '@sealift/core';
 
 /** An address to listen on or to be reached at. */
@@ -73,6 +74,21 @@ export function parseCount(text: string): number {
   const count = /^[0-9]{1,2}$/.test(text) ? Number(text) : 0;
   if (count < 1 || count > 16) throw problem('write a number from 1 to 16');
   return count;
+}
+
+const HOST_LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
+
+/** Parses a DNS name or an IP address without brackets; lower case. */
+export function parseHostName(text: string): string {
+  const isName = text.length <= 253 && text.split('.').every((label) => HOST_LABEL.test(label));
+  if (!isName && isIP(text) === 0) throw problem('write a DNS name or an IP address, for example tracker.example');
+  return text.toLowerCase();
+}
+
+/** Parses what people call a node, as the tracker takes it. */
+export function parseNodeName(text: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)) return text;
+  throw problem('use 1 to 63 letters, digits, dots, hyphens and underscores; the first one a letter or a digit');
 }
 
 /** Takes any text that is not empty. */

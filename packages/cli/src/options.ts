@@ -6,6 +6,8 @@ import {
   parseCount,
   parseDuration,
   parseEndpoint,
+  parseHostName,
+  parseNodeName,
   parseRate,
   parseRegistry,
   parseRegistryFile,
@@ -48,7 +50,7 @@ export const TRACKER_OPTIONS = {
     help: 'where nodes reach the tracker over HTTPS',
     fallback: '0.0.0.0:7443',
   }),
-  name: list('--name', parseText, {
+  name: list('--name', parseHostName, {
     placeholder: 'NAME',
     help: "a DNS name or IP address in the tracker's own certificate and in printed addresses; may be given several times",
   }),
@@ -99,7 +101,7 @@ export const NODE_OPTIONS = {
     placeholder: 'FILE',
     help: 'file (mode 0600) with the join token; without it the node enrols by the registry credentials of its first pull',
   }),
-  name: optional('--name', parseText, {
+  name: optional('--name', parseNodeName, {
     placeholder: 'NAME',
     help: 'what people call this node; the host name by default',
   }),

@@ -6,8 +6,17 @@ import { AppError, type BlobRef, type SwarmId, swarmIdOf, systemClock } from '@s
 import { GrantKeeper, type HeldGrant, PeerEngine, RegistrySeeder } from '@sealift/peer';
 import { RegistryClient } from '@sealift/registry';
 import { BlobStore } from '@sealift/store';
-import { AuditFile, Authority, openTrackerState, Tracker } from '@sealift/tracker';
+import {
+  AuditFile,
+  Authority,
+  MAX_CERTIFICATE_TTL_MS,
+  MIN_CERTIFICATE_TTL_MS,
+  openTrackerState,
+  Tracker,
+} from '@sealift/tracker';
 import type { ConfigOf } from '../config.ts';
+import { prepareDataDirectory } from '../data-directory.ts';
+import { refuse } from '../failure.ts';
 import { createProcessLogger, surviveBugs, untilAborted } from '../logging.ts';
 import { isUnspecified } from '../option-values.ts';
 import type { TRACKER_OPTIONS } from '../options.ts';
@@ -26,10 +35,12 @@ export async function runTracker(
 ): Promise<void> {
   const clock = systemClock;
   const log = createProcessLogger(config.logLevel, 'tracker');
+  checkCertificateTtl(config);
   const registries = await loadRegistries(config.registry, config.registryCa);
   const seederHost = seederAddress(config);
   const services = new ServiceStack();
   try {
+    await prepareDataDirectory(config.data);
     const state = await openTrackerState({
       dataDirectory: config.data,
       clusterId: config.cluster,
@@ -133,6 +144,12 @@ export async function runTracker(
     await services.stop();
   }
   log.info('stopped');
+}
+
+function checkCertificateTtl({ certificateTtl }: ConfigOf<typeof TRACKER_OPTIONS>): void {
+  if (certificateTtl >= MIN_CERTIFICATE_TTL_MS && certificateTtl <= MAX_CERTIFICATE_TTL_MS) return;
+  const [least, most] = [MIN_CERTIFICATE_TTL_MS / 60_000, MAX_CERTIFICATE_TTL_MS / 3_600_000];
+  refuse('--certificate-ttl', `write a time from ${least}m to ${most}h`);
 }
 
 /** The names in the tracker's own certificate: those given, else the address it listens on, else the host's name. */
