@@ -1,9 +1,11 @@
 import type { NodeId } from '@sealift/core';
 
-/** What Sealift adds to an announce (docs/protocol.md, "Announce"): one query parameter, two keys of the answer. */
+/** What Sealift adds to an announce (docs/protocol.md, "Announce"): two query parameters, two keys of the answer. */
 export const ANNOUNCE_KEYS = {
   /** Query: version of the deny list that the asker holds. */
   denyVersion: 'deny_version',
+  /** Query: zone of the asker, where it has one. */
+  zone: 'zone',
   /** Answer: version of the deny list that the tracker holds. */
   answerDenyVersion: 'sl_deny_version',
   /** Answer: all denied node ids, only where the versions differ. */

@@ -1,4 +1,4 @@
-import type { SwarmId } from '@sealift/core';
+import type { SwarmId, Zone } from '@sealift/core';
 import { ANNOUNCE_KEYS } from './announce-extras.ts';
 import { PEER_ID_PREFIX } from './peer-id.ts';
 
@@ -16,6 +16,8 @@ export interface AnnounceRequest {
   readonly port: number;
   /** The IP address to hand out in place of the connection's. */
   readonly ip?: string;
+  /** The asker's zone, where zones are configured. */
+  readonly zone?: Zone;
   /** Peers wanted; the tracker's default if absent. */
   readonly numwant?: number;
   /** Proof of the right to this swarm. Travels as a header only, never in the query. */
@@ -44,6 +46,7 @@ export function encodeAnnounceQuery(request: AnnounceRequest): string {
   if (request.event !== undefined) fields.push(`event=${request.event}`);
   if (request.numwant !== undefined) fields.push(`numwant=${request.numwant}`);
   if (request.ip !== undefined) fields.push(`ip=${percentEncode(Buffer.from(request.ip, 'utf8'))}`);
+  if (request.zone !== undefined) fields.push(`${ANNOUNCE_KEYS.zone}=${request.zone}`);
   return fields.join('&');
 }
 

@@ -81,7 +81,7 @@ test('our extended handshake is understood by the other implementation', async (
   const seen = once(wire, 'extended');
   wire.write(encodeMessage({ type: 'extended', id: EXTENSION.handshake, payload: encodeExtendedHandshake(handshake) }));
   assert.equal((await seen)[0], 'handshake');
-  assert.deepEqual({ ...wire.peerExtendedMapping }, { sl_hashes: 1, sl_progress: 2 });
+  assert.deepEqual({ ...wire.peerExtendedMapping }, { sl_hashes: 1, sl_progress: 2, sl_fetching: 3 });
   const { reqq, sl_grant: grant } = wire.peerExtendedHandshake;
   assert.deepEqual([reqq, Buffer.from(grant as Uint8Array).toString()], [512, GRANT]);
 });

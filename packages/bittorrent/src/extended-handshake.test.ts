@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isAppError } from '@sealift/core';
+import { isAppError, parseZone } from '@sealift/core';
 import fc from 'fast-check';
 import { type BencodeInput, encodeBencode } from './bencode.ts';
 import {
@@ -22,6 +22,7 @@ const anyHandshake: fc.Arbitrary<ExtendedHandshake> = fc
         version: fc.string({ unit: 'grapheme', maxLength: 8 }),
         requestQueue: fc.integer({ min: 1, max: 65_535 }),
         grant: fc.constant(GRANT),
+        zone: fc.constantFrom('a', 'zone-7', 'z'.repeat(63)).map(parseZone),
       },
       { requiredKeys: [], noNullPrototype: true },
     ),
@@ -43,7 +44,7 @@ test('an extended handshake decodes to itself', () => {
 test('arbitrary bytes and values give a handshake or HANDSHAKE_INVALID', () => {
   const scalar = fc.oneof(fc.maxSafeInteger(), fc.string({ maxLength: 8 }), fc.constant([]), fc.constant(new Map()));
   const dictionary = fc
-    .array(fc.tuple(fc.constantFrom('m', 'v', 'reqq', 'sl_grant', 'p'), scalar), { maxLength: 5 })
+    .array(fc.tuple(fc.constantFrom('m', 'v', 'reqq', 'sl_grant', 'sl_zone', 'p'), scalar), { maxLength: 5 })
     .map((entries) => encodeBencode(new Map<string, BencodeInput>(entries)));
   fc.assert(
     fc.property(fc.oneof(dictionary, fc.uint8Array({ maxLength: 80 })), (bytes) => {

@@ -1,16 +1,17 @@
-import { AppError } from '@sealift/core';
+import { AppError, parseZone, type Zone } from '@sealift/core';
 import { type BencodeInput, type BencodeValue, decodeBencode, encodeBencode } from './bencode.ts';
 
 /** Our own ids of extended messages (BEP 10). What we send to a peer carries the ids of *its* extended handshake. */
-export const EXTENSION = { handshake: 0, hashes: 1, progress: 2 } as const;
+export const EXTENSION = { handshake: 0, hashes: 1, progress: 2, fetching: 3 } as const;
 
 /** Names of our extended messages, as they stand in `m` (BEP 10). */
-export const EXTENSION_NAME = { hashes: 'sl_hashes', progress: 'sl_progress' } as const;
+export const EXTENSION_NAME = { hashes: 'sl_hashes', progress: 'sl_progress', fetching: 'sl_fetching' } as const;
 
 /** The `messages` of every extended handshake that Sealift sends. */
 export const OWN_EXTENSION_MESSAGES: ReadonlyMap<string, number> = new Map([
   [EXTENSION_NAME.hashes, EXTENSION.hashes],
   [EXTENSION_NAME.progress, EXTENSION.progress],
+  [EXTENSION_NAME.fetching, EXTENSION.fetching],
 ]);
 
 /** Longest extended handshake, in bytes: the longest grant, and as much again for what other clients announce. */
@@ -19,6 +20,8 @@ export const MAX_EXTENDED_HANDSHAKE_LENGTH = 8192;
 export const MAX_GRANT_LENGTH = 4096;
 /** Longest client version, in bytes. */
 const MAX_VERSION_LENGTH = 128;
+/** Longest zone, in bytes: a DNS label. */
+const MAX_ZONE_LENGTH = 63;
 /** Most requests that a peer may say it queues; beyond any window we would fill. */
 const MAX_REQUEST_QUEUE = 65_535;
 /** Most extended messages that a peer may name; clients in use name about a dozen. */
@@ -37,6 +40,8 @@ export interface ExtendedHandshake {
   readonly requestQueue?: number;
   /** A compact JWT, not verified here. */
   readonly grant?: string;
+  /** The sender's zone, by its own account. */
+  readonly zone?: Zone;
 }
 
 /** Encodes an extended handshake, without the extended message around it; throws `HANDSHAKE_INVALID` above a limit. */
@@ -45,6 +50,7 @@ export function encodeExtendedHandshake(handshake: ExtendedHandshake): Buffer {
   if (handshake.version !== undefined) entries.set('v', handshake.version);
   if (handshake.requestQueue !== undefined) entries.set('reqq', handshake.requestQueue);
   if (handshake.grant !== undefined) entries.set('sl_grant', handshake.grant);
+  if (handshake.zone !== undefined) entries.set('sl_zone', handshake.zone);
   const bytes = encodeBencode(entries);
   // What we would refuse from others we do not send.
   decodeExtendedHandshake(bytes);
@@ -60,11 +66,13 @@ export function decodeExtendedHandshake(bytes: Uint8Array): ExtendedHandshake {
   const version = readText(entries.get('v'), MAX_VERSION_LENGTH, 'v');
   const requestQueue = readRequestQueue(entries.get('reqq'));
   const grant = readGrant(entries.get('sl_grant'));
+  const zone = readZone(entries.get('sl_zone'));
   return {
     messages: readMessages(entries.get('m')),
     ...(version === undefined ? {} : { version }),
     ...(requestQueue === undefined ? {} : { requestQueue }),
     ...(grant === undefined ? {} : { grant }),
+    ...(zone === undefined ? {} : { zone }),
   };
 }
 
@@ -105,6 +113,15 @@ function readGrant(value: BencodeValue | undefined): string | undefined {
   const grant = readText(value, MAX_GRANT_LENGTH, 'sl_grant');
   if (grant !== undefined && !COMPACT_JWT.test(grant)) throw invalid('sl_grant is not a compact JWT');
   return grant;
+}
+
+function readZone(value: BencodeValue | undefined): Zone | undefined {
+  const text = readText(value, MAX_ZONE_LENGTH, 'sl_zone');
+  try {
+    return text === undefined ? undefined : parseZone(text);
+  } catch (cause) {
+    throw invalid('sl_zone is not a zone', cause);
+  }
 }
 
 function readText(value: BencodeValue | undefined, maxLength: number, key: string): string | undefined {

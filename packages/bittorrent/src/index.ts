@@ -25,6 +25,7 @@ export {
   MAX_GRANT_LENGTH,
   OWN_EXTENSION_MESSAGES,
 } from './extended-handshake.ts';
+export { decodeFetching, encodeFetching, MAX_FETCHING } from './fetching.ts';
 export { decodeHandshake, encodeHandshake, HANDSHAKE_LENGTH, type Handshake } from './handshake.ts';
 export { HASH_LENGTH, type HashBatch, MAX_BATCH_HASHES, openHashBatch, signHashBatch } from './hash-batch.ts';
 export { type AddedHashes, HashList } from './hash-list.ts';

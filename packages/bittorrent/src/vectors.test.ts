@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { parseDigest, parseNodeId, parseSwarmId } from '@sealift/core';
+import { parseDigest, parseNodeId, parseSwarmId, parseZone } from '@sealift/core';
 import { decodeAnnounceAnswer, encodeAnnounceAnswer } from './announce-answer.ts';
 import { encodeAnnounceQuery } from './announce-request.ts';
 import { newContentKey } from './content-key.fixture.ts';
@@ -12,6 +12,7 @@ import {
   encodeExtendedHandshake,
   OWN_EXTENSION_MESSAGES,
 } from './extended-handshake.ts';
+import { decodeFetching, encodeFetching } from './fetching.ts';
 import { decodeHandshake, encodeHandshake } from './handshake.ts';
 import { openHashBatch, signHashBatch } from './hash-batch.ts';
 import { encodeMessage, encodePieceHeader } from './message.ts';
@@ -48,6 +49,7 @@ test('the extended handshake is that of the protocol document', () => {
     version: 'sealift/0.1.0',
     requestQueue: 512,
     grant: 'head.claims.signature',
+    zone: parseZone('zone-a'),
   };
   const payload = vector('text', 'extended-handshake');
   assert.deepEqual(encodeExtendedHandshake(handshake), payload);
@@ -56,10 +58,12 @@ test('the extended handshake is that of the protocol document', () => {
   assert.ok(document.includes(`\`${frame.toString('hex', 0, 6)}\``));
 });
 
-test('request and piece header are those of the protocol document', () => {
+test('request, piece header and list of pieces are those of the protocol document', () => {
   const request = encodeMessage({ type: 'request', index: 7, begin: 32_768, length: 16_384 });
   assert.deepEqual(request, vector('hex', 'request'));
   assert.deepEqual(encodePieceHeader(7, 32_768, 16_384), vector('hex', 'piece-header'));
+  assert.deepEqual(encodeFetching([7, 300]), vector('hex', 'fetching'));
+  assert.deepEqual(decodeFetching(vector('hex', 'fetching'), 301), [7, 300]);
 });
 
 test('the signed progress of the protocol document opens under the key that it names', () => {
@@ -102,6 +106,7 @@ test('the announce is that of the protocol document', () => {
     numwant: 50,
     grant: 'head.claims.signature',
     denyVersion: 3,
+    zone: parseZone('zone-a'),
   });
   assert.equal(query, vector('text', 'announce-query').toString());
   const answer = {

@@ -1,4 +1,4 @@
-import { LOG_LEVELS, parseClusterId } from '@sealift/core';
+import { LOG_LEVELS, parseClusterId, parseZone } from '@sealift/core';
 import { defaulted, list, type OptionTable, optional, required, toggle, variableOf } from './config.ts';
 import {
   parseByteCount,
@@ -73,6 +73,10 @@ export const TRACKER_OPTIONS = {
   uploadLimit: optional('--upload-limit', parseRate, {
     placeholder: 'BYTES',
     help: 'most bytes per second that the seeder sends to peers',
+  }),
+  zone: optional('--zone', parseZone, {
+    placeholder: 'NAME',
+    help: 'the zone (site, rack) of the seeder; of other zones only a few nodes fetch from it, each piece once per zone',
   }),
   certificateTtl: defaulted('--certificate-ttl', parseDuration, {
     placeholder: 'DURATION',
@@ -149,6 +153,10 @@ export const NODE_OPTIONS = {
   downloadLimit: optional('--download-limit', parseRate, {
     placeholder: 'BYTES',
     help: 'most bytes per second that this node fetches from peers; what it fetches from the registry is not counted',
+  }),
+  zone: optional('--zone', parseZone, {
+    placeholder: 'NAME',
+    help: 'the zone (site, rack) of this node; what another node of the zone has or fetches is not fetched from other zones',
   }),
   logLevel,
 } as const satisfies OptionTable;

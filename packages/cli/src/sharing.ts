@@ -93,6 +93,7 @@ async function startEngine(
         listen: config.peerListen,
         uploadBytesPerSecond: config.uploadLimit,
         downloadBytesPerSecond: config.downloadLimit,
+        zone: config.zone,
         ...advertiseOf(config),
         clock,
         log,

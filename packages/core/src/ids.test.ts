@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isAppError } from './errors.ts';
-import { parseClusterId, parseNodeId, parseSwarmId } from './ids.ts';
+import { parseClusterId, parseNodeId, parseSwarmId, parseZone } from './ids.ts';
 
 const LONGEST = 'a'.repeat(63);
 
-for (const parse of [parseClusterId, parseNodeId]) {
+for (const parse of [parseClusterId, parseNodeId, parseZone]) {
   test(`${parse.name} takes DNS labels as they are`, () => {
     for (const text of ['a', '7', 'prod', 'node-1', 'a--b', LONGEST]) assert.equal(parse(text), text);
   });

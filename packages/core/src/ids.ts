@@ -9,6 +9,9 @@ export type NodeId = string & { readonly __brand: 'NodeId' };
 /** The swarm of one blob of one registry in one cluster: 40 lower-case hex digits; the info_hash on the wire. */
 export type SwarmId = string & { readonly __brand: 'SwarmId' };
 
+/** A site or rack of the cluster, as its operator named it: traffic inside is cheap, between two zones it is not. */
+export type Zone = string & { readonly __brand: 'Zone' };
+
 // RFC 1123 label: at most 63 characters, no hyphen at either end.
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const SWARM_ID = /^[0-9a-f]{40}$/;
@@ -23,6 +26,12 @@ export function parseClusterId(text: string): ClusterId {
 export function parseNodeId(text: string): NodeId {
   if (!LABEL.test(text)) throw invalid('node id', 'use 1 to 63 lower-case letters, digits and inner hyphens');
   return text as NodeId;
+}
+
+/** Parses a zone; throws `ID_INVALID`. */
+export function parseZone(text: string): Zone {
+  if (!LABEL.test(text)) throw invalid('zone', 'use 1 to 63 lower-case letters, digits and inner hyphens');
+  return text as Zone;
 }
 
 /** Parses a swarm id from hex; throws `ID_INVALID`. */

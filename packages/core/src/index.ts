@@ -25,7 +25,16 @@ export {
   pieceLengthFor,
   pieceSize,
 } from './geometry.ts';
-export { type ClusterId, type NodeId, parseClusterId, parseNodeId, parseSwarmId, type SwarmId } from './ids.ts';
+export {
+  type ClusterId,
+  type NodeId,
+  parseClusterId,
+  parseNodeId,
+  parseSwarmId,
+  parseZone,
+  type SwarmId,
+  type Zone,
+} from './ids.ts';
 export { LOG_EVENTS, type LogEvent } from './log-events.ts';
 export {
   createLogger,

@@ -21,6 +21,7 @@ import {
   parseClusterId,
   parseRegistryHost,
   parseRepository,
+  parseZone,
   pieceGeometry,
   type SwarmId,
   silentLogger,
@@ -208,6 +209,7 @@ export class TestCluster {
       log = silentLogger as Logger,
       seed = 1,
       quotaBytes = 2 ** 30,
+      zone = undefined as string | undefined,
       rates = {} as { uploadBytesPerSecond?: number; downloadBytesPerSecond?: number },
     } = {},
   ): Promise<TestPeer> {
@@ -234,6 +236,7 @@ export class TestCluster {
       log,
       limits: { minAnnounceMs: 50, tickMs: 25, dialBackoffMs: 50, ...limits },
       random: seededRandom(seed),
+      ...(zone === undefined ? {} : { zone: parseZone(zone) }),
       ...rates,
     });
     await engine.start();

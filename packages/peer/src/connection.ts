@@ -3,14 +3,16 @@ import {
   type BlockRange,
   EXTENSION,
   encodeExtendedHandshake,
+  encodeFetching,
   encodeHandshake,
   encodeMessage,
+  MAX_FETCHING,
   type Message,
   MessageParser,
   OWN_EXTENSION_MESSAGES,
   peerIdOf,
 } from '@sealift/bittorrent';
-import { AppError, type Clock, type PieceGeometry, type SwarmId } from '@sealift/core';
+import { AppError, type Clock, type PieceGeometry, type SwarmId, type Zone } from '@sealift/core';
 import type { Identity } from '@sealift/pki';
 import type { GrantClaims } from '@sealift/tracker-api';
 import type { UploadBuffers } from './buffer-pools.ts';
@@ -66,6 +68,8 @@ export interface ConnectionOptions {
   readonly local: Identity;
   /** The address, for logs and limits only. */
   readonly address: string;
+  /** Our own zone, if we have one. */
+  readonly zone?: Zone | undefined;
   /** Set by a dialer: the swarm it wants and the grant it shows. */
   readonly dial?: { readonly swarmId: SwarmId; readonly grant: string; readonly geometry: PieceGeometry };
   readonly gate: ConnectionGate;
@@ -100,6 +104,7 @@ export class Connection {
   arriving: BlockRange | undefined;
   /** The pieces that this peer was shown, where that is not all of ours (super-seeding). */
   revealed: Set<number> | undefined;
+  readonly #zone: Zone | undefined;
   readonly #socket: TLSSocket;
   readonly #gate: ConnectionGate;
   readonly #limits: PeerLimits;
@@ -121,11 +126,24 @@ export class Connection {
   #isClosed = false;
   #isRenewing = false;
 
-  constructor({ socket, remote, local, address, dial, gate, buffers, uploadPacer, limits, clock }: ConnectionOptions) {
+  constructor({
+    socket,
+    remote,
+    local,
+    address,
+    zone,
+    dial,
+    gate,
+    buffers,
+    uploadPacer,
+    limits,
+    clock,
+  }: ConnectionOptions) {
     this.#socket = socket;
     this.remote = remote;
     this.local = local;
     this.address = address;
+    this.#zone = zone;
     this.#gate = gate;
     this.#buffers = buffers;
     this.#uploadPacer = uploadPacer;
@@ -158,6 +176,11 @@ export class Connection {
 
   get isOpen(): boolean {
     return this.session.phase === 'open';
+  }
+
+  /** The peer stands in another zone than we do. */
+  get isFar(): boolean {
+    return this.#zone !== undefined && this.session.zone !== undefined && this.#zone !== this.session.zone;
   }
 
   /** Which of the two ends dialled. Both ends agree on it, so they can agree on which of two connections to keep. */
@@ -212,6 +235,16 @@ export class Connection {
   sendProgress(payload: Uint8Array): void {
     const id = this.session.extensionId('progress');
     if (id !== undefined) this.send({ type: 'extended', id, payload });
+  }
+
+  /** Tells the peer which pieces we are fetching from another zone. */
+  sendFetching(indexes: readonly number[]): void {
+    const id = this.session.extensionId('fetching');
+    if (id === undefined) return;
+    for (let start = 0; start < indexes.length; start += MAX_FETCHING) {
+      const payload = encodeFetching(indexes.slice(start, start + MAX_FETCHING));
+      this.send({ type: 'extended', id, payload });
+    }
   }
 
   /** Shows a newer grant. */
@@ -297,7 +330,8 @@ export class Connection {
   #extendedHandshake(grant: string): Buffer {
     const { maxQueuedRequests } = this.#limits;
     const handshake = { messages: OWN_EXTENSION_MESSAGES, version: CLIENT_VERSION };
-    return encodeExtendedHandshake({ ...handshake, requestQueue: maxQueuedRequests, grant });
+    const zone = this.#zone === undefined ? {} : { zone: this.#zone };
+    return encodeExtendedHandshake({ ...handshake, ...zone, requestQueue: maxQueuedRequests, grant });
   }
 
   #takeGreeting(chunk: Uint8Array): void {

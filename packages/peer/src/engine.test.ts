@@ -374,3 +374,29 @@ for (const direction of ['upload', 'download'] as const) {
     assert.deepEqual(await bytesOf(leecher, blob), blob.bytes);
   });
 }
+
+for (const isStreaming of [true, false]) {
+  test(`of two zones each piece crosses once while the seeder ${isStreaming ? 'reads' : 'holds all'}`, async (t) => {
+    const cluster = await TestCluster.create(t);
+    const blob = cluster.blob(48);
+    // What is asked for twice can only be taken back while it waits, so the link is not endlessly fast.
+    const rates = { uploadBytesPerSecond: 2 ** 21 };
+    const seeder = await cluster.peer('seeder', { role: 'seeder', zone: 'east', rates });
+    await seeder.grant(blob);
+    const ingest = await seeder.engine.ingest({ ...blob.request, signer: cluster.signer });
+    const read = async (): Promise<void> => {
+      for (let index = 0; index < 48; index += 1) await ingest.addPiece(index, pieceOf(blob, index));
+      await ingest.complete();
+    };
+    if (!isStreaming) await read();
+    const zones = ['east', 'east', 'west', 'west', 'west', 'west'];
+    const peers = await Promise.all(
+      zones.map((zone, seed) => cluster.peer(`${zone}-${seed}`, { zone, seed, rates: zone === 'east' ? rates : {} })),
+    );
+    const swarms = await Promise.all(peers.map((peer) => download(peer, blob)));
+    if (isStreaming) await read();
+    await Promise.all(swarms.map((swarm) => swarm.waitForComplete({ signal: t.signal })));
+    const crossed = peers.reduce((sum, peer) => sum + peer.engine.stats.bytesFromFar, 0) / blob.bytes.length;
+    assert.ok(crossed >= 1 && crossed <= 1.2, `${crossed}`);
+  });
+}

@@ -12,6 +12,7 @@ import {
   parseClusterId,
   type RegistryHost,
   type SwarmId,
+  type Zone,
 } from '@sealift/core';
 import { type Identity, identityOfCertificate, identityOfSocket, peerClientContext } from '@sealift/pki';
 import type { BlobStore, StoredBlob } from '@sealift/store';
@@ -49,6 +50,8 @@ export interface PeerEngineOptions {
   readonly advertise?: { readonly host?: string; readonly port?: number };
   readonly clock: Clock;
   readonly log: Logger;
+  /** Where this process stands, in a cluster of several zones: what others of its zone have is not fetched from afar. */
+  readonly zone?: Zone | undefined;
   readonly limits?: Partial<PeerLimits>;
   /** Most that goes out to peers, of all swarms together, in bytes of the link per second, headers included. @default none */
   readonly uploadBytesPerSecond?: number | undefined;
@@ -64,6 +67,8 @@ export interface EngineStats {
   readonly connections: number;
   readonly bytesFromPeers: number;
   readonly bytesToPeers: number;
+  /** The part of `bytesFromPeers` that came from other zones. */
+  readonly bytesFromFar: number;
 }
 
 /** One blob that the engine is asked to handle. */
@@ -116,6 +121,7 @@ export class PeerEngine {
   #lastIngestAt = 0;
   #pastBytesFromPeers = 0;
   #pastBytesToPeers = 0;
+  #pastBytesFromFar = 0;
 
   constructor(options: PeerEngineOptions) {
     this.#options = options;
@@ -148,11 +154,19 @@ export class PeerEngine {
   get stats(): EngineStats {
     let bytesFromPeers = this.#pastBytesFromPeers;
     let bytesToPeers = this.#pastBytesToPeers;
+    let bytesFromFar = this.#pastBytesFromFar;
     for (const { stats } of this.#swarms.values()) {
+      bytesFromFar += stats.bytesFromFar;
       bytesFromPeers += stats.bytesFromPeers;
       bytesToPeers += stats.bytesToPeers;
     }
-    return { swarms: this.#swarms.size, connections: this.#connections.size, bytesFromPeers, bytesToPeers };
+    return {
+      swarms: this.#swarms.size,
+      connections: this.#connections.size,
+      bytesFromPeers,
+      bytesToPeers,
+      bytesFromFar,
+    };
   }
 
   /** Listens, and seeds what the store holds and a grant allows. Throws the listener's error. Safe to call twice. */
@@ -332,6 +346,7 @@ export class PeerEngine {
         ip: advertise?.host,
         denyVersion: this.#deny.version,
       }),
+      zone: this.#options.zone,
       slots: (swarm) => this.#slotsOf(swarm),
       dial: (swarm, address) => this.#dial(swarm, address),
       denied: (list) => this.#denied(list),
@@ -371,6 +386,7 @@ export class PeerEngine {
         if (this.#leaving.get(swarmId) !== leaving) return;
         this.#pastBytesFromPeers += swarm.stats.bytesFromPeers;
         this.#pastBytesToPeers += swarm.stats.bytesToPeers;
+        this.#pastBytesFromFar += swarm.stats.bytesFromFar;
         this.#swarms.delete(swarmId);
         this.#leaving.delete(swarmId);
       });
@@ -482,6 +498,7 @@ export class PeerEngine {
       remote,
       local,
       address,
+      zone: this.#options.zone,
       ...(swarm === undefined
         ? {}
         : { dial: { swarmId: swarm.swarmId, grant: swarm.grant, geometry: swarm.geometry } }),

@@ -106,26 +106,31 @@ export class Picker {
     this.#readPosition = index;
   }
 
-  /** Whether {@link pick} would find a piece for this peer. */
-  hasCandidateFor(handle: PickerPeer): boolean {
-    return (handle as CountedPeer).candidates > 0;
+  /** Whether {@link pick} would find a piece for this peer. With `mayAsk` it costs a search. */
+  hasCandidateFor(handle: PickerPeer, mayAsk?: (index: number) => boolean): boolean {
+    const { candidates, pieces } = handle as CountedPeer;
+    if (candidates <= 0 || mayAsk === undefined) return candidates > 0;
+    return this.#order.find((index) => pieces.has(index) && mayAsk(index)) !== undefined;
   }
 
-  /** Chooses a piece for this peer and takes it out of the candidates; `undefined` if it has none of them. */
-  pick(handle: PickerPeer): number | undefined {
+  /**
+   * Chooses a piece for this peer and takes it out of the candidates; `undefined` if it has none of them. `mayAsk` tells
+   * which pieces this peer may be asked for, if not all.
+   */
+  pick(handle: PickerPeer, mayAsk?: (index: number) => boolean): number | undefined {
     const peer = handle as CountedPeer;
     if (peer.candidates <= 0) return undefined;
-    const early = this.#random() < READ_BIAS ? this.#earliest(peer) : undefined;
-    const index = early ?? this.#order.find((candidate) => peer.pieces.has(candidate));
+    const fits = (index: number): boolean => peer.pieces.has(index) && (mayAsk === undefined || mayAsk(index));
+    const early = this.#random() < READ_BIAS ? this.#earliest(peer.pieces.length, fits) : undefined;
+    const index = early ?? this.#order.find(fits);
     if (index !== undefined) this.unwant(index);
     return index;
   }
 
-  #earliest(peer: CountedPeer): number | undefined {
-    const { length } = peer.pieces;
+  #earliest(length: number, fits: (index: number) => boolean): number | undefined {
     let index = this.#readPosition;
     for (let steps = 0; steps < READ_AHEAD && index < length; steps += 1, index += 1) {
-      if (this.#order.has(index) && peer.pieces.has(index)) return index;
+      if (this.#order.has(index) && fits(index)) return index;
     }
     return undefined;
   }

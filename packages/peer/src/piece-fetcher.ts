@@ -3,6 +3,7 @@ import { AppError, BLOCK_LENGTH, type Clock, type Logger, type NodeId } from '@s
 import type { StoredBlob } from '@sealift/store';
 import type { PieceBuffers } from './buffer-pools.ts';
 import type { Connection } from './connection.ts';
+import type { FarPieces } from './far-pieces.ts';
 import type { HashKeeper } from './hash-keeper.ts';
 import type { PeerLimits } from './limits.ts';
 import type { Pacer } from './pacer.ts';
@@ -46,6 +47,7 @@ export class PieceFetcher {
   readonly #pacer: Pacer;
   /** What each connection waits for its turn to ask with. */
   readonly #turns = new Map<Connection, () => void>();
+  readonly #far: FarPieces<Connection> | undefined;
   readonly #limits: PeerLimits;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -58,6 +60,7 @@ export class PieceFetcher {
   /** Whole pieces on their way through the store, by index. */
   readonly #verifying = new Map<number, Promise<void>>();
   readonly #retry = (): void => this.fillAll();
+  #farTimer: NodeJS.Timeout | undefined;
   /** Whether anybody wants the blob here. */
   isActive = false;
   #pausedUntil = 0;
@@ -70,6 +73,8 @@ export class PieceFetcher {
     /** The download limit that all swarms of the engine share: it holds requests back, and so what comes in. */
     pacer: Pacer;
     connections: ReadonlySet<Connection>;
+    /** What to fetch from other zones, where we stand in one. */
+    far: FarPieces<Connection> | undefined;
     limits: PeerLimits;
     clock: Clock;
     random: () => number;
@@ -82,6 +87,7 @@ export class PieceFetcher {
     this.#buffers = options.buffers;
     this.#pacer = options.pacer;
     this.#connections = options.connections;
+    this.#far = options.far;
     this.#limits = limits;
     this.#clock = clock;
     this.#log = options.log;
@@ -132,8 +138,11 @@ export class PieceFetcher {
   hashesKnown(first: number, count: number): void {
     for (let index = first; index < first + count; index += 1) {
       // The last batch says every hash once more, also of pieces that are on their way.
-      const isUnderWay = this.#scheduler.assembly(index) !== undefined || this.#verifying.has(index);
-      if (!isUnderWay && !this.#blob.bitfield.has(index) && this.#hashes.list.hashOf(index) !== undefined) {
+      if (
+        !this.#isUnderWay(index) &&
+        !this.#blob.bitfield.has(index) &&
+        this.#hashes.list.hashOf(index) !== undefined
+      ) {
         this.picker.want(index);
       }
     }
@@ -161,7 +170,10 @@ export class PieceFetcher {
     const turn = this.#turnOf(connection);
     if (!this.#pacer.enter(turn)) return;
     const bytes = Math.min(room, this.#pacer.turnBytes);
-    const blocks = this.#scheduler.choose(connection, handle, bytes, { isLastStretch });
+    const far = connection.isFar ? this.#far : undefined;
+    const mayAsk = far === undefined ? undefined : (index: number): boolean => far.mayFetch(index);
+    const blocks = this.#scheduler.choose(connection, handle, bytes, { isLastStretch, mayAsk });
+    if (far !== undefined) this.#fetchFar(far, blocks, now);
     this.#pacer.take(bytesOf(blocks));
     if (wasIdle) connection.lastBlockAt = now;
     connection.request(blocks);
@@ -223,6 +235,7 @@ export class PieceFetcher {
       const isLate = connection.outstanding.count > 0 && now - connection.lastBlockAt >= this.#limits.requestTimeoutMs;
       if (isLate) this.#snub(connection, now);
     }
+    this.#tellFetching(this.#far?.repeats((index) => this.#isUnderWay(index)) ?? []);
     if (this.#buffers.isShort || !this.isActive) {
       for (const { buffer } of this.#scheduler.dropIdle()) this.#buffers.give(buffer);
     }
@@ -232,6 +245,7 @@ export class PieceFetcher {
   /** Gives all memory back. Call it when all connections are closed. */
   async stop(): Promise<void> {
     this.isActive = false;
+    clearTimeout(this.#farTimer);
     for (const { buffer } of this.#scheduler.dropAll()) this.#buffers.give(buffer);
     await Promise.all(this.#verifying.values());
   }
@@ -341,6 +355,44 @@ export class PieceFetcher {
       connection.send({ type: 'cancel', ...block });
     }
     this.#scheduler.release(connection, blocks, { isGone: true });
+  }
+
+  /** Takes back what was asked of far peers for these pieces: another node of our zone is fetching them. */
+  leave(indexes: readonly number[]): void {
+    for (const connection of this.#connections) {
+      if (!connection.isFar) continue;
+      for (const block of [...connection.outstanding.blocks()]) {
+        const isComing = connection.arriving?.index === block.index && connection.arriving.begin === block.begin;
+        if (isComing || !indexes.includes(block.index)) continue;
+        connection.outstanding.giveUp(block.index, block.begin);
+        connection.send({ type: 'cancel', ...block });
+        this.#scheduler.release(connection, [block], { isGone: false });
+      }
+    }
+  }
+
+  #isUnderWay(index: number): boolean {
+    return this.#scheduler.assembly(index) !== undefined || this.#verifying.has(index);
+  }
+
+  #fetchFar(far: FarPieces<Connection>, blocks: readonly BlockRange[], now: number): void {
+    this.#tellFetching(far.begin(new Set(blocks.map(({ index }) => index))));
+    const nextAt = far.takeNextAt();
+    if (this.#farTimer !== undefined || !Number.isFinite(nextAt)) return;
+    this.#farTimer = setTimeout(
+      () => {
+        this.#farTimer = undefined;
+        for (const connection of this.#connections) if (connection.isFar) this.fill(connection);
+      },
+      nextAt - now + 1,
+    );
+  }
+
+  #tellFetching(indexes: readonly number[]): void {
+    if (indexes.length === 0) return;
+    for (const connection of this.#connections) {
+      if (!connection.isFar && connection.isOpen) connection.sendFetching(indexes);
+    }
   }
 
   #turnOf(connection: Connection): () => void {

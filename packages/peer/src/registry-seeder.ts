@@ -13,6 +13,7 @@ import {
   pieceGeometry,
   pieceLengthFor,
   type SwarmId,
+  type Zone,
 } from '@sealift/core';
 import type { RegistryClient } from '@sealift/registry';
 import type { BlobStore, StoredBlob } from '@sealift/store';
@@ -79,6 +80,7 @@ interface ReadFrom {
 export class RegistrySeeder {
   readonly nodeId: NodeId;
   readonly endpoint: { readonly host: string; readonly port: number };
+  readonly zone: Zone | undefined;
   readonly #engine: PeerEngine;
   readonly #store: BlobStore;
   readonly #registry: RegistryClient;
@@ -99,6 +101,7 @@ export class RegistrySeeder {
   constructor(options: {
     nodeId: NodeId;
     endpoint: { readonly host: string; readonly port: number };
+    zone?: Zone | undefined;
     engine: PeerEngine;
     store: BlobStore;
     registry: RegistryClient;
@@ -110,6 +113,7 @@ export class RegistrySeeder {
   }) {
     this.nodeId = options.nodeId;
     this.endpoint = options.endpoint;
+    this.zone = options.zone;
     this.#engine = options.engine;
     this.#store = options.store;
     this.#registry = options.registry;

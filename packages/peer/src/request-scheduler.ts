@@ -66,8 +66,16 @@ export class RequestScheduler<Peer extends RequestTarget> {
     return this.#started.get(index);
   }
 
-  /** Chooses blocks of up to `bytes` in all and notes them as asked of `peer`. */
-  choose(peer: Peer, handle: PickerPeer, bytes: number, { isLastStretch }: { isLastStretch: boolean }): BlockRange[] {
+  /**
+   * Chooses blocks of up to `bytes` in all and notes them as asked of `peer`. `mayAsk` tells which pieces to ask of a peer
+   * in another zone; of such a peer nothing is asked that somebody else is asked for already.
+   */
+  choose(
+    peer: Peer,
+    handle: PickerPeer,
+    bytes: number,
+    { isLastStretch, mayAsk }: { isLastStretch: boolean; mayAsk?: ((index: number) => boolean) | undefined },
+  ): BlockRange[] {
     const now = this.#clock.now();
     const chosen: BlockRange[] = [];
     let left = bytes;
@@ -79,14 +87,15 @@ export class RequestScheduler<Peer extends RequestTarget> {
     };
     for (const assembly of this.#started.values()) {
       if (left <= 0) return chosen;
-      if (handle.pieces.has(assembly.index) && assembly.isOpenTo(peer)) this.#askMissing(assembly, ask, () => left > 0);
+      if (!handle.pieces.has(assembly.index) || mayAsk?.(assembly.index) === false) continue;
+      if (assembly.isOpenTo(peer)) this.#askMissing(assembly, ask, () => left > 0);
     }
     while (left > 0) {
-      const assembly = this.#start(peer, handle, now);
+      const assembly = this.#start(peer, handle, now, mayAsk);
       if (assembly === undefined) break;
       this.#askMissing(assembly, ask, () => left > 0);
     }
-    if (peer.outstanding.count > 0) return chosen;
+    if (peer.outstanding.count > 0 || mayAsk !== undefined) return chosen;
     const isEndgame = isLastStretch && this.#picker.candidateCount === 0;
     const before = now - (isEndgame ? this.#limits.endgameAfterMs : this.#limits.duplicateAfterMs);
     for (const assembly of this.#started.values()) {
@@ -131,10 +140,15 @@ export class RequestScheduler<Peer extends RequestTarget> {
     return all;
   }
 
-  #start(peer: Peer, handle: PickerPeer, now: number): PieceAssembly<Peer> | undefined {
-    const buffer = this.#picker.hasCandidateFor(handle) ? this.#takeBuffer() : undefined;
+  #start(
+    peer: Peer,
+    handle: PickerPeer,
+    now: number,
+    mayAsk: ((index: number) => boolean) | undefined,
+  ): PieceAssembly<Peer> | undefined {
+    const buffer = this.#picker.hasCandidateFor(handle, mayAsk) ? this.#takeBuffer() : undefined;
     if (buffer === undefined) return undefined;
-    const index = this.#picker.pick(handle) as number;
+    const index = this.#picker.pick(handle, mayAsk) as number;
     const isExclusive = this.#mustBeExclusive(index);
     const assembly = new PieceAssembly<Peer>({ index, geometry: this.#geometry, buffer, isExclusive, now });
     assembly.isOpenTo(peer);

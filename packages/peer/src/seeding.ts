@@ -57,7 +57,8 @@ export class Seeding {
   /** The first word of an open session: what we hold. */
   greet(connection: Connection): void {
     const { bitfield } = this.#blob;
-    if (this.#superSeeder !== undefined) {
+    // A far peer restrains itself: what others of its zone fetch it does not ask for.
+    if (this.#superSeeder !== undefined && !connection.isFar) {
       connection.revealed = new Set();
       connection.send({ type: 'have-none' });
     } else if (bitfield.isFull) connection.send({ type: 'have-all' });
@@ -88,7 +89,8 @@ export class Seeding {
   obtained(index: number): void {
     if (this.#superSeeder !== undefined) {
       this.#apply(this.#superSeeder.addPiece(index));
-      return;
+      // The others are told piece by piece.
+      if (![...this.#connections].some(({ revealed }) => revealed === undefined)) return;
     }
     this.#news.push(index);
     if (this.#newsTimer !== undefined) return;
@@ -141,7 +143,9 @@ export class Seeding {
     this.#lastNewsAt = this.#clock.now();
     const news = this.#news;
     this.#news = [];
-    for (const connection of [...this.#connections]) if (connection.isOpen) connection.sendHaves(news);
+    for (const connection of [...this.#connections]) {
+      if (connection.isOpen && connection.revealed === undefined) connection.sendHaves(news);
+    }
   }
 
   #apply(reveals: readonly Reveal<Connection>[]): void {
@@ -158,6 +162,9 @@ export class Seeding {
   #endSuperSeeding(): void {
     if (this.#superSeeder?.isOver !== true) return;
     this.#superSeeder = undefined;
+    // To those who were told everything all along; the others get it with the rest.
+    clearTimeout(this.#newsTimer);
+    this.#tellNews();
     for (const connection of this.#connections) {
       const { revealed } = connection;
       if (revealed === undefined) continue;

@@ -2,6 +2,7 @@ import {
   type BlockRange,
   claimedProgress,
   decodeExtendedHandshake,
+  decodeFetching,
   EXTENSION,
   EXTENSION_NAME,
   type ExtendedHandshake,
@@ -17,6 +18,7 @@ import {
   type PieceGeometry,
   pieceSize,
   type SwarmId,
+  type Zone,
 } from '@sealift/core';
 import type { Identity } from '@sealift/pki';
 import type { GrantClaims } from '@sealift/tracker-api';
@@ -42,6 +44,8 @@ export type SessionEvent =
   | { readonly type: 'hashes'; readonly payload: Uint8Array }
   /** How far the seeder has read; its signature is not verified yet. */
   | { readonly type: 'progress'; readonly payload: Uint8Array }
+  /** The peer is fetching these pieces from another zone. */
+  | { readonly type: 'fetching'; readonly indexes: readonly number[] }
   /** We sent a block of this many bytes. */
   | { readonly type: 'sent'; readonly length: number }
   /** The peer shows another grant: verify it, then call {@link Session.renew}. */
@@ -79,6 +83,7 @@ export class Session {
   #claims: GrantClaims | undefined;
   #extensions: ReadonlyMap<string, number> = new Map();
   #remoteQueue = 0;
+  #zone: Zone | undefined;
   #pieces: Bitfield | undefined;
   #queued = 0;
   #renewals = 0;
@@ -131,6 +136,11 @@ export class Session {
   /** Requests of the peer that wait with us. */
   get queuedCount(): number {
     return this.#queued;
+  }
+
+  /** Where the peer says that it stands. */
+  get zone(): Zone | undefined {
+    return this.#zone;
   }
 
   /** Requests that the peer lets us queue. */
@@ -256,7 +266,8 @@ export class Session {
       throw new AppError('GRANT_REJECTED', { reason: 'does not fit' });
   }
 
-  #takeExtended({ messages, requestQueue }: ExtendedHandshake): void {
+  #takeExtended({ messages, requestQueue, zone }: ExtendedHandshake): void {
+    this.#zone = zone;
     this.#extensions = messages;
     this.#remoteQueue = requestQueue ?? DEFAULT_REQUEST_QUEUE;
   }
@@ -333,6 +344,9 @@ export class Session {
         claimedProgress(payload);
         return { type: 'progress', payload };
       }
+      case EXTENSION.fetching:
+        this.#countUseless();
+        return { type: 'fetching', indexes: decodeFetching(payload, geometry.pieceCount) };
       default:
         throw broken('an extended message that we do not speak');
     }

@@ -10,6 +10,7 @@ import {
   type PieceGeometry,
   pieceSize,
   type SwarmId,
+  type Zone,
 } from '@sealift/core';
 import type { StoredBlob } from '@sealift/store';
 import { AddressBook, type PeerAddress } from './address-book.ts';
@@ -17,6 +18,7 @@ import type { Announce } from './announcer.ts';
 import { Announcer } from './announcer.ts';
 import type { PieceBuffers } from './buffer-pools.ts';
 import type { Connection, ConnectionHost } from './connection.ts';
+import { FarPieces } from './far-pieces.ts';
 import type { Gate } from './gate.ts';
 import { HashKeeper } from './hash-keeper.ts';
 import type { PeerLimits } from './limits.ts';
@@ -46,6 +48,8 @@ export interface SwarmEnvironment {
   readonly grant: (swarmId: SwarmId) => string | undefined;
   /** Our own id, and where peers reach us. */
   readonly self: () => { nodeId: NodeId; port: number; ip: string | undefined; denyVersion: number };
+  /** Where we stand, if the cluster has zones. */
+  readonly zone: Zone | undefined;
   /** Upload slots that the swarm may use, those it uses now included. */
   readonly slots: (swarm: Swarm) => number;
   /** Dials an address; `false` if there is no room for another dial now. */
@@ -61,6 +65,8 @@ export interface SwarmEnvironment {
 export interface SwarmStats {
   readonly bytesFromPeers: number;
   readonly bytesToPeers: number;
+  /** The part of `bytesFromPeers` that came from other zones. */
+  readonly bytesFromFar: number;
   readonly peers: number;
 }
 
@@ -87,12 +93,14 @@ export class Swarm implements ConnectionHost {
   readonly #seeding: Seeding;
   readonly #waiters: PieceWaiters;
   readonly #progress: ProgressRelay<Connection>;
+  readonly #far: FarPieces<Connection> | undefined;
   #dialling = 0;
   #readers = 0;
   #idleSince: number;
   #lastProgressAt: number;
   #bytesFromPeers = 0;
   #bytesToPeers = 0;
+  #bytesFromFar = 0;
   #unpin: (() => void) | undefined;
   #isStopped = false;
   #isIngesting = false;
@@ -113,6 +121,12 @@ export class Swarm implements ConnectionHost {
     this.hashes = new HashKeeper({ blob, verifier: environment.verifier, log: environment.log });
     this.#waiters = new PieceWaiters({ clock });
     this.#progress = new ProgressRelay({ swarmId: blob.swarmId, verifier: environment.verifier, clock });
+    const { pieceCount } = blob.geometry;
+    const { nodeId } = environment.self();
+    this.#far =
+      environment.zone === undefined
+        ? undefined
+        : new FarPieces({ pieceCount, nodeId, clock, isDialling: () => this.#isDialling });
     this.#book = new AddressBook({
       clock,
       random,
@@ -133,6 +147,7 @@ export class Swarm implements ConnectionHost {
       buffers: environment.buffers,
       pacer: environment.downloadPacer,
       connections: this.#connections,
+      far: this.#far,
       limits,
       clock,
       random,
@@ -172,6 +187,7 @@ export class Swarm implements ConnectionHost {
     return {
       bytesFromPeers: this.#bytesFromPeers,
       bytesToPeers: this.#bytesToPeers,
+      bytesFromFar: this.#bytesFromFar,
       peers: this.#connections.size,
     };
   }
@@ -316,6 +332,8 @@ export class Swarm implements ConnectionHost {
     for (const connection of [...this.#connections]) {
       connection.tick();
       this.#tellProgress(connection);
+      // It also depends on what others have.
+      if (connection.isFar) this.#updateInterest(connection);
     }
     this.#fetcher.tick();
     this.#seeding.tick();
@@ -345,6 +363,9 @@ export class Swarm implements ConnectionHost {
     this.#seeding.greet(connection);
     for (const record of this.hashes.records) connection.sendHashes(record);
     this.#tellProgress(connection);
+    if (this.#far === undefined || connection.isFar) return;
+    this.#far.add(connection, { nodeId: connection.remote.id, isSeeder: connection.remote.role === 'seeder' });
+    if (this.#far.own.length > 0) connection.sendFetching(this.#far.own);
   }
 
   event(connection: Connection, event: SessionEvent): void {
@@ -378,6 +399,9 @@ export class Swarm implements ConnectionHost {
       case 'progress':
         this.takeProgress(event.payload, connection);
         return;
+      case 'fetching':
+        this.#fetcher.leave(this.#far?.claimed(connection, event.indexes) ?? []);
+        return;
       case 'sent':
         this.#bytesToPeers += event.length;
         return;
@@ -394,6 +418,7 @@ export class Swarm implements ConnectionHost {
 
   blockEnded(connection: Connection, block: BlockRange, isStored: boolean): void {
     this.#bytesFromPeers += block.length;
+    if (connection.isFar) this.#bytesFromFar += block.length;
     this.#fetcher.blockEnded(connection, block, isStored);
   }
 
@@ -404,6 +429,7 @@ export class Swarm implements ConnectionHost {
   closed(connection: Connection): void {
     this.#connections.delete(connection);
     if (this.#byNode.get(connection.remote.id) === connection) this.#byNode.delete(connection.remote.id);
+    this.#far?.remove(connection);
     this.#fetcher.lose(connection);
     this.#seeding.leave(connection);
     if (this.#isHungry) this.#announcer.hurry();
@@ -466,6 +492,12 @@ export class Swarm implements ConnectionHost {
     return (this.hashes.list.isComplete || this.blob.isComplete) && !this.#fetcher.isInDoubt;
   }
 
+  /** Some dials have neither failed nor led to an open connection yet. */
+  get #isDialling(): boolean {
+    const opened = [...this.#dialled.values()].filter(({ openedAt }) => Number.isFinite(openedAt)).length;
+    return this.#dialling > opened;
+  }
+
   get #isHungry(): boolean {
     return this.#fetcher.isActive && this.#connections.size < this.#limits.wantedConnections;
   }
@@ -489,6 +521,7 @@ export class Swarm implements ConnectionHost {
       downloaded: this.#bytesFromPeers,
       port,
       ...(ip === undefined ? {} : { ip }),
+      ...(this.#environment.zone === undefined ? {} : { zone: this.#environment.zone }),
       numwant: this.#fetcher.isActive ? NUMWANT : 0,
       grant,
       denyVersion,
@@ -532,6 +565,7 @@ export class Swarm implements ConnectionHost {
     const { pieces } = connection.session;
     if (pieces === undefined) return;
     connection.handle = this.#fetcher.picker.addPeer(pieces);
+    this.#far?.holds(connection, pieces);
     for (let index = 0; index < pieces.length; index += 1) {
       if (pieces.has(index) && !this.#held.has(index)) connection.wantedCount += 1;
     }
@@ -542,6 +576,7 @@ export class Swarm implements ConnectionHost {
 
   #peerGained(connection: Connection, index: number): void {
     if (connection.handle === undefined || !this.#fetcher.picker.gained(connection.handle, index)) return;
+    this.#far?.gained(connection, index);
     if (!this.#held.has(index)) {
       connection.wantedCount += 1;
       this.#updateInterest(connection);
@@ -552,13 +587,21 @@ export class Swarm implements ConnectionHost {
   }
 
   #rejected(connection: Connection, block: BlockRange): void {
-    if (!this.#fetcher.rejected(connection, block) || this.#held.has(block.index)) return;
+    if (!this.#fetcher.rejected(connection, block)) return;
+    this.#far?.lost(connection, block.index);
+    if (this.#held.has(block.index)) return;
     connection.wantedCount -= 1;
     this.#updateInterest(connection);
   }
 
   #updateInterest(connection: Connection): void {
-    connection.setInterested(this.#fetcher.isActive && connection.wantedCount > 0);
+    const isWanted = this.#fetcher.isActive && connection.wantedCount > 0;
+    connection.setInterested(isWanted && (!connection.isFar || this.#wantsFar(connection)));
+  }
+
+  /** A far peer would give us a slot for nothing if we only wanted of it what we get from others of our zone. */
+  #wantsFar({ handle }: Connection): boolean {
+    return handle !== undefined && this.#far?.wants(handle.pieces, this.#held) === true;
   }
 
   #obtained(index: number): void {
@@ -572,6 +615,7 @@ export class Swarm implements ConnectionHost {
   /** `false` if the piece was held before. */
   #hold(index: number): boolean {
     if (!this.#held.add(index)) return false;
+    this.#far?.obtained(index);
     for (const connection of this.#connections) {
       if (connection.handle?.pieces.has(index) !== true) continue;
       connection.wantedCount -= 1;

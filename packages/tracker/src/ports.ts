@@ -1,4 +1,4 @@
-import type { BlobRef, NodeId, SwarmId } from '@sealift/core';
+import type { BlobRef, NodeId, SwarmId, Zone } from '@sealift/core';
 
 /** What the tracker asks of its seeder once a right is proven. */
 export interface SeedRequest {
@@ -27,6 +27,8 @@ export interface Seeder {
   readonly nodeId: NodeId;
   /** Where peers reach it; stands in every announce answer of a swarm that it seeds. */
   readonly endpoint: { readonly host: string; readonly port: number };
+  /** Where it stands; of another zone only few nodes are sent to it. */
+  readonly zone?: Zone | undefined;
   /** Swarms that it seeds or reads now. */
   isSeeding(swarmId: SwarmId): boolean;
   /** Answers as soon as size and geometry are known, and goes on reading. Never throws for what a registry does. */

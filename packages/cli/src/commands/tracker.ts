@@ -87,6 +87,7 @@ export async function runTracker(
         announce: async ({ swarmId, denyVersion }) => tracker.announceSeeder({ swarmId, denyVersion }),
         listen: config.seederListen,
         uploadBytesPerSecond: config.uploadLimit,
+        zone: config.zone,
         clock,
         log,
       }),
@@ -94,6 +95,7 @@ export async function runTracker(
     const seeder = new RegistrySeeder({
       nodeId: state.seederId,
       endpoint: { host: seederHost, port: config.seederAddress?.port ?? engine.port },
+      zone: config.zone,
       engine,
       store,
       registry,

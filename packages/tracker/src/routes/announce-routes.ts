@@ -33,7 +33,7 @@ export function registerAnnounceRoutes(app: App, services: Needs): { stop(): voi
       schema: {
         summary: 'Announce (BEP 3, 23)',
         description:
-          'Query as in BEP 3, with `deny_version`; answer in bencode, with `sl_deny_version` and `sl_deny`. Refusals are a ' +
+          'Query as in BEP 3, with `deny_version` and `zone`; answer in bencode, with `sl_deny_version` and `sl_deny`. Refusals are a ' +
           '`failure reason` that starts with an error code. Peer id and, unless `ip` says otherwise, address are taken ' +
           'from the connection.',
         security: [{ certificate: [], grant: [] }],
@@ -85,20 +85,22 @@ async function admit(
 }
 
 function respond(node: Identity, query: AnnounceQuery, host: string, services: Needs): AnnounceResponse {
-  const { swarmId, left, port, wanted, event, denyVersion } = query;
+  const { swarmId, left, port, zone, wanted, event, denyVersion } = query;
   const { config, state, seeder, swarms, random } = services;
   const isStopped = event === 'stopped';
-  const { complete, incomplete, peers } = swarms.announce({
+  const { complete, incomplete, peers, mayCross } = swarms.announce({
     swarmId,
     nodeId: node.id,
     host,
     port,
+    zone,
     isComplete: left === 0,
     isStopped,
     wanted,
   });
   // First, because it has what nobody else has yet. Of no use to a node that needs nothing.
-  const isSeederWanted = left > 0 && !isStopped && seeder.isSeeding(swarmId);
+  const isFar = zone !== undefined && seeder.zone !== undefined && zone !== seeder.zone;
+  const isSeederWanted = left > 0 && !isStopped && (!isFar || mayCross) && seeder.isSeeding(swarmId);
   const jitter = 1 + JITTER * (2 * random() - 1);
   return {
     interval: Math.max(1, Math.round((config.announceIntervalMs * jitter) / 1000)),

@@ -18,6 +18,7 @@ test('what our client writes is what we read', () => {
         left,
         port,
         ip: undefined,
+        zone: undefined,
         wanted: 50,
         denyVersion,
       });
@@ -46,6 +47,9 @@ const refused = [
   `${good}&ip=registry.example`,
   `${good}&numwant=-1`,
   `${good}&deny_version=x`,
+  `${good}&zone=`,
+  `${good}&zone=a.b`,
+  `${good}&zone=${'a'.repeat(64)}`,
 ];
 for (const query of refused) {
   test(`the announce "${query.replaceAll('%ff', '')}" is refused`, () => {

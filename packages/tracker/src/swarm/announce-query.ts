@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import querystring from 'node:querystring';
-import { AppError, parseSwarmId, type SwarmId } from '@sealift/core';
+import { AppError, isAppError, parseSwarmId, parseZone, type SwarmId, type Zone } from '@sealift/core';
 
 /** Query parameters read from one announce; an honest one has about a dozen. */
 const MAX_PARAMETERS = 32;
@@ -16,6 +16,8 @@ export interface AnnounceQuery {
   readonly port: number;
   /** Address the node was told to advertise, instead of the connection's. */
   readonly ip: string | undefined;
+  /** Where the node says that it stands; used to choose peers for it, and for nothing else. */
+  readonly zone: Zone | undefined;
   readonly wanted: number;
   /** Version of the deny list that the node has; 0 if none. */
   readonly denyVersion: number;
@@ -34,6 +36,7 @@ export function parseAnnounceQuery(query: string): AnnounceQuery {
     left: integer(fields, 'left', { min: 0, max: Number.MAX_SAFE_INTEGER }) ?? fail('left'),
     port: integer(fields, 'port', { min: 1, max: 65_535 }) ?? fail('port'),
     ip,
+    zone: zoneOf(single(fields, 'zone')),
     wanted: integer(fields, 'numwant', { min: 0, max: Number.MAX_SAFE_INTEGER }) ?? DEFAULT_WANTED,
     denyVersion: integer(fields, 'deny_version', { min: 0, max: Number.MAX_SAFE_INTEGER }) ?? 0,
   };
@@ -87,6 +90,15 @@ function integer(fields: Fields, name: string, { min, max }: { min: number; max:
 function swarmIdOfBytes(bytes: string | undefined): SwarmId {
   if (bytes?.length !== 20) throw invalid('info_hash');
   return parseSwarmId(Buffer.from(bytes, 'latin1').toString('hex'));
+}
+
+function zoneOf(text: string | undefined): Zone | undefined {
+  try {
+    return text === undefined ? undefined : parseZone(text);
+  } catch (error) {
+    if (isAppError(error)) throw invalid('zone');
+    throw error;
+  }
 }
 
 function isEvent(event: string): event is 'started' | 'completed' | 'stopped' | '' | 'empty' {

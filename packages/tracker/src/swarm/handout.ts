@@ -1,23 +1,27 @@
+import type { PeerList } from './peer-list.ts';
+
 /** What the handout has to know about a peer. */
 export interface HandoutPeer {
   /** A site or rack, where zones are configured. */
   readonly zone?: string | undefined;
 }
 
-/** A list that can be looked into at any place without copying it: a swarm has thousands of peers. */
-export interface PeerList<T> {
-  readonly length: number;
-  at(index: number): T | undefined;
+/** The asker's zone, as far as the handout needs it; `ZonePeers` is one. */
+export interface HandoutZone<T> {
+  readonly all: PeerList<T>;
+  /** Members that get peers of other zones too. */
+  readonly gateways: ReadonlySet<T>;
 }
 
-/** Candidates drawn for each peer handed out where zones are in use, so that there are some of the same zone among them. */
-const ZONE_OVERSAMPLING = 4;
-/** Share of a handout that goes to peers of the asker's own zone first; the rest keeps the zones in one swarm. */
-const SAME_ZONE_SHARE = 0.75;
+/** Peers of other zones for a gateway: enough that one that goes away does not cut the zone off. */
+const FAR_PEERS = 4;
+/** Peers drawn from the whole swarm to find those, since some of the asker's own zone are among them. */
+const FAR_DRAWN = 32;
 
 /**
  * Chooses which peers of a swarm an asker gets: at random, so that the swarm grows into a random graph, which stays in one
- * piece and has short paths. Costs as much as the peers handed out, not as the swarm. Pure: the simulator runs it too.
+ * piece and has short paths. In a zone it is the same, but for the gateways: they get each other first, and a few peers of
+ * other zones. Costs as much as the peers handed out, not as the swarm. Pure: the simulator runs it too.
  */
 export class Handout {
   readonly #random: () => number;
@@ -30,15 +34,28 @@ export class Handout {
   }
 
   /** At most `wanted` different peers of `peers`, never `asker` itself, in random order but for the zone. */
-  pick<T extends HandoutPeer>(peers: PeerList<T>, { wanted, asker }: { wanted: number; asker?: T | undefined }): T[] {
+  pick<T extends HandoutPeer>(
+    peers: PeerList<T>,
+    { wanted, asker, zone }: { wanted: number; asker?: T | undefined; zone?: HandoutZone<T> | undefined },
+  ): T[] {
     const limit = Math.min(Math.max(0, Math.trunc(wanted)), this.#maxPeers);
     if (limit === 0) return [];
-    const zone = asker?.zone;
+    if (zone === undefined) return this.#others(peers, asker, limit);
+    const isGateway = asker !== undefined && zone.gateways.has(asker);
+    if (!isGateway) return this.#others(zone.all, asker, limit);
+    const far = this.#sample(peers, FAR_DRAWN).filter((peer) => peer.zone !== asker.zone);
+    const kept = far.slice(0, Math.min(FAR_PEERS, Math.ceil(limit / 2)));
+    const near = new Set([...zone.gateways].filter((peer) => peer !== asker));
+    for (const peer of this.#others(zone.all, asker, limit)) near.add(peer);
+    return [...[...near].slice(0, limit - kept.length), ...kept];
+  }
+
+  /** `count` members of `peers` other than `asker`. */
+  #others<T>(peers: PeerList<T>, asker: T | undefined, count: number): T[] {
     // One more than needed, because the asker may be drawn.
-    const drawn = this.#sample(peers, (zone === undefined ? limit : limit * ZONE_OVERSAMPLING) + 1).filter(
-      (peer) => peer !== asker,
-    );
-    return zone === undefined ? drawn.slice(0, limit) : preferZone(drawn, zone, limit);
+    return this.#sample(peers, count + 1)
+      .filter((peer) => peer !== asker)
+      .slice(0, count);
   }
 
   /** `count` different members of `peers`, each with the same chance. */
@@ -55,12 +72,4 @@ export class Handout {
     }
     return sample;
   }
-}
-
-function preferZone<T extends HandoutPeer>(drawn: readonly T[], zone: string, limit: number): T[] {
-  const near = drawn.filter((peer) => peer.zone === zone);
-  const far = drawn.filter((peer) => peer.zone !== zone);
-  const nearCount = Math.max(Math.ceil(limit * SAME_ZONE_SHARE), limit - far.length);
-  const chosen = near.slice(0, nearCount);
-  return [...chosen, ...far.slice(0, limit - chosen.length)];
 }

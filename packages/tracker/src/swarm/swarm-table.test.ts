@@ -142,3 +142,33 @@ test('the table agrees with a plain model whatever happens in which order', () =
     { seed: 11, numRuns: 200 },
   );
 });
+
+test('the first nodes of a zone that want peers may look beyond it, and keep that place however often they announce', () => {
+  const clock = new FakeClock();
+  const table = newTable(clock);
+  const join = (name: string, change: Partial<Announce> = {}) =>
+    table.announce(announceOf(swarmA, nodeIdOf(name), { zone: 'east', ...change }));
+  table.announce(announceOf(swarmA, nodeIdOf('west'), { zone: 'west', isComplete: true }));
+  assert.equal(join('paused', { wanted: 0 }).mayCross, false);
+  const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+  for (const round of [1, 2]) {
+    for (const name of names) assert.equal(join(name).mayCross, true, `${name} in round ${round}`);
+    const { mayCross, peers } = join('late');
+    assert.equal(mayCross, false);
+    assert.ok(peers.every(({ zone }) => zone === 'east'));
+  }
+  assert.ok(join('a').peers.some(({ zone }) => zone === 'west'));
+  join('a', { isStopped: true });
+  assert.equal(join('late').mayCross, true);
+});
+
+test('a node without zone is handed anybody, and a zone is forgotten with its last node', () => {
+  const clock = new FakeClock();
+  const table = newTable(clock);
+  table.announce(announceOf(swarmA, nodeIdOf('east'), { zone: 'east' }));
+  const { peers, mayCross } = table.announce(announceOf(swarmA, nodeIdOf('free')));
+  assert.deepEqual([peers.length, mayCross], [1, true]);
+  clock.advance(LIFETIME_MS);
+  table.announce(announceOf(swarmA, nodeIdOf('other'), { zone: 'west' }));
+  assert.equal(table.announce(announceOf(swarmA, nodeIdOf('east-2'), { zone: 'east' })).mayCross, true);
+});

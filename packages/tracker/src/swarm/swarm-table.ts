@@ -38,6 +38,8 @@ export interface AnnounceResult {
   readonly complete: number;
   readonly incomplete: number;
   readonly peers: readonly SwarmPeer[];
+  /** The asker is one of the few of its zone that fetch from other zones. */
+  readonly mayCross: boolean;
 }
 
 /** Who is in which swarm. Soft state: after a restart it fills again from announces. Pure; `expire` is called by its owner. */
@@ -84,16 +86,19 @@ export class SwarmTable {
     this.#expireSwarm(swarmId, now);
     if (announce.isStopped) {
       this.#remove(swarmId, nodeId);
-      return { ...this.countsOf(swarmId), peers: [] };
+      return { ...this.countsOf(swarmId), peers: [], mayCross: false };
     }
     const asker = this.#place(announce, now);
     const swarm = this.#swarms.get(swarmId);
-    if (swarm === undefined) return { complete: 0, incomplete: 0, peers: [] };
+    if (swarm === undefined) return { complete: 0, incomplete: 0, peers: [], mayCross: true };
     const candidates = announce.isComplete ? swarm.leechers : swarm.all;
+    // Who has all looks for those who have not, wherever they are; it asks nobody for anything.
+    const zone = announce.isComplete || announce.zone === undefined ? undefined : swarm.zone(announce.zone);
     return {
       complete: swarm.complete,
       incomplete: swarm.incomplete,
-      peers: this.#handout.pick(candidates, { wanted: announce.wanted, asker }),
+      peers: this.#handout.pick(candidates, { wanted: announce.wanted, asker, zone }),
+      mayCross: zone === undefined || (asker !== undefined && zone.gateways.has(asker)),
     };
   }
 
@@ -124,7 +129,7 @@ export class SwarmTable {
     return listed;
   }
 
-  #place({ swarmId, nodeId, host, port, zone, isComplete }: Announce, now: number): SwarmPeer | undefined {
+  #place({ swarmId, nodeId, host, port, zone, isComplete, wanted }: Announce, now: number): SwarmPeer | undefined {
     const swarm = this.#swarms.get(swarmId);
     const known = swarm?.get(nodeId);
     const isKnown = known !== undefined;
@@ -132,15 +137,15 @@ export class SwarmTable {
     const peer = { nodeId, host, port, zone, isComplete, expiresAt: now + this.#lifetimeMs };
     if (swarm !== undefined && isKnown && isSame(known, peer)) {
       // The same object, so that whatever was worked out for it still holds.
-      swarm.renew(known, peer.expiresAt);
+      swarm.renew(known, { expiresAt: peer.expiresAt, isSeeking: wanted > 0 });
       return known;
     }
     if (swarm === undefined) {
       const created = new Swarm();
-      created.put(peer);
+      created.put(peer, { isSeeking: wanted > 0 });
       this.#swarms.set(swarmId, created);
     } else {
-      swarm.put(peer);
+      swarm.put(peer, { isSeeking: wanted > 0 });
     }
     if (!isKnown) this.#count(nodeId, 1);
     return peer;

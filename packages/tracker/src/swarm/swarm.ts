@@ -1,5 +1,7 @@
 import type { NodeId } from '@sealift/core';
-import type { HandoutPeer, PeerList } from './handout.ts';
+import type { HandoutPeer } from './handout.ts';
+import type { PeerList } from './peer-list.ts';
+import { ZonePeers } from './zone-peers.ts';
 
 /** One node in one swarm, as its last announce left it. */
 export interface SwarmPeer extends HandoutPeer {
@@ -19,6 +21,7 @@ export class Swarm {
   readonly #places = new Map<NodeId, { peer: SwarmPeer; index: number }>();
   readonly #complete: SwarmPeer[] = [];
   readonly #incomplete: SwarmPeer[] = [];
+  readonly #zones = new Map<string, ZonePeers<SwarmPeer>>();
 
   get size(): number {
     return this.#places.size;
@@ -51,25 +54,38 @@ export class Swarm {
     return this.#places.get(nodeId)?.peer;
   }
 
-  put(peer: SwarmPeer): void {
+  /** The peers that stand in a zone; `undefined` if there are none. */
+  zone(zone: string): ZonePeers<SwarmPeer> | undefined {
+    return this.#zones.get(zone);
+  }
+
+  /** `isSeeking`: it asks for peers, so it is of use as a gateway of its zone. */
+  put(peer: SwarmPeer, { isSeeking }: { isSeeking: boolean }): void {
+    const wasGateway = this.#leaveZone(peer.nodeId);
     this.delete(peer.nodeId);
     const list = this.#listOf(peer);
     list.push(peer);
     this.#places.set(peer.nodeId, { peer, index: list.length - 1 });
+    if (peer.zone === undefined) return;
+    const zone = this.#zones.get(peer.zone) ?? new ZonePeers();
+    this.#zones.set(peer.zone, zone);
+    zone.add(peer, { canBeGateway: peer.isComplete ? wasGateway : isSeeking });
   }
 
   /** Lets a peer that announces the same again stand until `expiresAt`. */
-  renew(peer: SwarmPeer, expiresAt: number): void {
+  renew(peer: SwarmPeer, { expiresAt, isSeeking }: { expiresAt: number; isSeeking: boolean }): void {
     const place = this.#places.get(peer.nodeId);
     if (place === undefined) return;
     peer.expiresAt = expiresAt;
     this.#places.delete(peer.nodeId);
     this.#places.set(peer.nodeId, place);
+    if (!peer.isComplete) this.#zoneOf(peer)?.setSeeking(peer, isSeeking);
   }
 
   delete(nodeId: NodeId): boolean {
     const place = this.#places.get(nodeId);
     if (place === undefined) return false;
+    this.#leaveZone(nodeId);
     this.#places.delete(nodeId);
     const list = this.#listOf(place.peer);
     const last = list.pop();
@@ -90,6 +106,20 @@ export class Swarm {
     }
     for (const nodeId of expired) this.delete(nodeId);
     return expired;
+  }
+
+  #zoneOf({ zone }: SwarmPeer): ZonePeers<SwarmPeer> | undefined {
+    return zone === undefined ? undefined : this.#zones.get(zone);
+  }
+
+  /** Returns whether the node was a gateway of its zone. */
+  #leaveZone(nodeId: NodeId): boolean {
+    const peer = this.#places.get(nodeId)?.peer;
+    const zone = peer === undefined ? undefined : this.#zoneOf(peer);
+    if (peer?.zone === undefined || zone === undefined) return false;
+    const wasGateway = zone.delete(peer);
+    if (zone.isEmpty) this.#zones.delete(peer.zone);
+    return wasGateway;
   }
 
   #listOf(peer: SwarmPeer): SwarmPeer[] {
