@@ -63,7 +63,7 @@ async function pullEverywhere(
   nodes: readonly DockerNode[],
   { name, blobBytes, signal }: { name: string; blobBytes: number; signal: AbortSignal },
 ): Promise<void> {
-  const progress = new PullProgress({ totalBytes: blobBytes, output: process.stderr });
+  const progress = new PullProgress({ nodes: NODES, totalBytes: blobBytes, output: process.stderr });
   const done = new AbortController();
   const watching = nodes.map((node) => watch(node, { progress, blobBytes, signal: done.signal }));
   try {

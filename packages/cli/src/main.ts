@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { AppError } from '@sealift/core';
+import { AppError, redactText } from '@sealift/core';
 import { Command, CommanderError, Option as CommandOption } from 'commander';
 import { type ConfigOf, type FlagValues, type OptionTable, parseConfig } from './config.ts';
 import { endOfProcess } from './end-of-process.ts';
@@ -28,6 +28,7 @@ const program = new Command('sealift')
   .version('0.1.0')
   .usage('<command> [options]')
   .showHelpAfterError('Add --help to see what it takes.')
+  .configureOutput({ outputError: (text, write) => write(withoutValues(text)) })
   .addHelpText(
     'after',
     `
@@ -75,7 +76,11 @@ add(
 add(
   program
     .command('demo')
-    .description('registry, tracker and three nodes on this machine: one image, pulled three times, sent once'),
+    .description('registry, tracker and three nodes on this machine: one image, pulled three times, sent once')
+    .addHelpText(
+      'after',
+      '\nIn a clone of the repository, as root on Debian, `npm run demo -- --docker` uses real dockerds.',
+    ),
   DEMO_OPTIONS,
   async () => (await import('./demo/demo.ts')).runDemo,
 );
@@ -105,6 +110,13 @@ function commandOption(option: OptionTable[string]): CommandOption {
   parserOption.helpGroup(option.isRequired ? 'Required:' : 'Options:');
   if (option.kind !== 'list') return parserOption;
   return parserOption.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
+}
+
+/** What the parser says without what it was given: a secret in the wrong place must not be repeated in a log. */
+function withoutValues(text: string): string {
+  return redactText(text)
+    .replace(/(--[\w-]+)=[^']*/g, '$1=…')
+    .replace(/(but got \d+): .*/, '$1.');
 }
 
 function checkRuntime(): void {

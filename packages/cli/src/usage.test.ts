@@ -40,6 +40,18 @@ suite('the command line', { concurrency: 2 }, () => {
     () => ({ mistake: 'no command', args: [], says: /Usage: sealift <command>/, status: 64 }),
     () => ({ mistake: 'an unknown command', args: ['nod'], says: /unknown command 'nod'/, status: 64 }),
     () => ({ mistake: 'an unknown flag', args: ['status', '--bogus'], says: /unknown option '--bogus'/, status: 64 }),
+    () => ({
+      mistake: 'a secret as an argument',
+      args: ['status', '--join-token=slt_notreally'],
+      says: /unknown option '--join-/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a secret as one argument more',
+      args: ['status', 'slt_notreally'],
+      says: /too many arguments/,
+      status: 64,
+    }),
     () => ({ mistake: 'a flag without its value', args: ['status', '--data'], says: /argument missing/, status: 64 }),
     () => ({
       mistake: 'missing settings, a bad value and an unknown variable',

@@ -90,7 +90,11 @@ async function pullEverywhere(
   totalBytes: number,
   signal: AbortSignal,
 ): Promise<readonly PullResult[]> {
-  const progress = new PullProgress({ totalBytes, output: process.stderr });
+  const progress = new PullProgress({
+    nodes: cluster.nodes.map(({ name }) => name),
+    totalBytes,
+    output: process.stderr,
+  });
   try {
     return await Promise.all(
       cluster.nodes.map(async (node) => {

@@ -7,18 +7,27 @@ export class PullProgress {
   readonly #totalBytes: number;
   readonly #write: (line: string) => void;
 
-  constructor({ totalBytes, output }: { totalBytes: number; output: NodeJS.WriteStream }) {
+  constructor({
+    nodes,
+    totalBytes,
+    output,
+  }: {
+    nodes: readonly string[];
+    totalBytes: number;
+    output: NodeJS.WriteStream;
+  }) {
     this.#totalBytes = totalBytes;
     this.#write = (line) => output.write(`${line}\n`);
-    if (!output.isTTY) return;
-    this.#bars = new MultiBar({
-      stream: output,
-      format: '  {node}  {bar} {percentage}%  {mib} MiB',
-      barCompleteChar: '█',
-      barIncompleteChar: '░',
-      hideCursor: true,
-      clearOnComplete: false,
-    });
+    if (output.isTTY) {
+      this.#bars = new MultiBar({
+        stream: output,
+        format: '  {node}  {bar} {percentage}%  {mib} MiB',
+        barCompleteChar: '█',
+        barIncompleteChar: '░',
+        clearOnComplete: false,
+      });
+    }
+    for (const node of nodes) this.#open(node);
   }
 
   /** Adds `bytes` to what `node` has received. */
