@@ -272,12 +272,11 @@ export class TestCluster {
   }
 
   /** The final signed hash list of the blob. */
-  batches(blob: TestBlob): Buffer[] {
+  batches(blob: TestBlob, startedAt = Date.now()): Buffer[] {
     const { pieceCount, size, pieceLength } = blob.geometry;
     const hashes: Buffer[] = [];
     for (let index = 0; index < pieceCount; index += 1) hashes.push(hashOf(blob, index));
     const { swarmId, digest } = blob;
-    const startedAt = Date.now();
     const batch = {
       swarmId,
       digest,

@@ -101,7 +101,7 @@ test('the disk hears of a batch only after what it puts in doubt is settled', as
 test('final batches that come after the list is whole are kept once, and then no more', async (t) => {
   const { cluster, blob, open } = await scene(t);
   const keeper = open();
-  keeper.take(cluster.batches(blob)[0] as Buffer);
-  assert.equal(keeper.take(cluster.batches(blob)[0] as Buffer), undefined);
+  keeper.take(cluster.batches(blob, NOW)[0] as Buffer);
+  assert.equal(keeper.take(cluster.batches(blob, NOW)[0] as Buffer), undefined);
   assert.equal(keeper.records.length, 1);
 });
