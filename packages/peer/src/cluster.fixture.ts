@@ -56,11 +56,14 @@ export interface TestPeer {
   readonly engine: PeerEngine;
   readonly store: BlobStore;
   readonly nodeId: NodeId;
+  /** The present ones. */
   readonly credentials: NodeCredentials;
   readonly reports: NodeId[];
   /** Gives the peer a grant for a swarm; returns it. */
   grant(blob: TestBlob, change?: Partial<GrantClaims>): Promise<string>;
   revoke(blob: TestBlob): void;
+  /** Takes a new certificate with a new key, and has its grants bound to it, as after a renewal at the tracker. */
+  renew(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -159,9 +162,13 @@ export class TestCluster {
     return { bytes, digest, geometry, swarmId, request: { blob: { registry, digest }, swarmId, geometry } };
   }
 
-  async credentials(nodeId: NodeId, role: 'node' | 'seeder' = 'node'): Promise<NodeCredentials> {
+  async credentials(
+    nodeId: NodeId,
+    role: 'node' | 'seeder' = 'node',
+    { ttlMs = HOUR_MS } = {},
+  ): Promise<NodeCredentials> {
     const { csrPem, privateKeyPem } = await createSigningRequest();
-    const issued = await this.ca.issue({ role, id: nodeId, ttlMs: HOUR_MS }, await checkCsr(csrPem));
+    const issued = await this.ca.issue({ role, id: nodeId, ttlMs }, await checkCsr(csrPem));
     const tls: TlsMaterial = {
       trustAnchors: this.ca.certificatePem,
       certificatePem: issued.certificatePem,
@@ -209,14 +216,15 @@ export class TestCluster {
       log = silentLogger as Logger,
       seed = 1,
       quotaBytes = 2 ** 30,
+      ttlMs = HOUR_MS,
       zone = undefined as string | undefined,
       rates = {} as { uploadBytesPerSecond?: number; downloadBytesPerSecond?: number },
     } = {},
   ): Promise<TestPeer> {
     const nodeId = nodeIdOf(name);
-    const credentials = await this.credentials(nodeId, role);
+    const identity = new FakeIdentity(await this.credentials(nodeId, role, { ttlMs }));
     const grants = new FakeGrants();
-    const identity: IdentitySource = { current: () => credentials, onChange: () => () => {} };
+    const granted = new Set<TestBlob>();
     const store = new BlobStore({
       directory: join(this.#directory, name),
       quotaBytes,
@@ -244,9 +252,18 @@ export class TestCluster {
       engine,
       store,
       nodeId,
-      credentials,
+      get credentials() {
+        return identity.current();
+      },
       reports,
-      grant: async (blob, change) => grants.put(blob.swarmId, await this.mint(blob, credentials, change)),
+      grant: async (blob, change) => {
+        granted.add(blob);
+        return grants.put(blob.swarmId, await this.mint(blob, identity.current(), change));
+      },
+      renew: async () => {
+        identity.replace(await this.credentials(nodeId, role, { ttlMs }));
+        for (const blob of granted) await peer.grant(blob);
+      },
       revoke: (blob) => grants.remove(blob.swarmId),
       stop: async () => {
         await engine.stop();
@@ -310,6 +327,29 @@ export function hashOf({ bytes, geometry }: TestBlob, index: number): Buffer {
   return createHash('sha256')
     .update(bytes.subarray(start, start + geometry.pieceLength))
     .digest();
+}
+
+class FakeIdentity implements IdentitySource {
+  readonly #listeners = new Set<() => void>();
+  #credentials: NodeCredentials;
+
+  constructor(credentials: NodeCredentials) {
+    this.#credentials = credentials;
+  }
+
+  current(): NodeCredentials {
+    return this.#credentials;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  replace(credentials: NodeCredentials): void {
+    this.#credentials = credentials;
+    for (const listener of this.#listeners) listener();
+  }
 }
 
 class FakeGrants implements GrantSource {

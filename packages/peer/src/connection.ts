@@ -188,6 +188,11 @@ export class Connection {
     return this.session.isDialer ? this.local.id : this.remote.id;
   }
 
+  /** When it must end, in ms: a certificate of either side or the grant that the peer has shown does. */
+  get endsAt(): number {
+    return Math.min(this.session.expiresAt, this.local.notAfter);
+  }
+
   /** What we asked of the peer. */
   get outstanding(): Session['outstanding'] {
     return this.session.outstanding;
@@ -287,7 +292,7 @@ export class Connection {
     const now = this.#clock.now();
     const { keepAliveMs, idleTimeoutMs, writeTimeoutMs } = this.#limits;
     if (!this.isOpen) return;
-    if (now >= Math.min(this.session.expiresAt, this.local.notAfter)) {
+    if (now >= this.endsAt) {
       this.close(new AppError('GRANT_REJECTED', { reason: 'grant or certificate has ended' }));
     } else if (now - this.#lastReceivedAt >= idleTimeoutMs) {
       this.close(new AppError('PEER_PROTOCOL', { reason: 'silent for too long' }));

@@ -342,6 +342,7 @@ export class PeerEngine {
       grant: (swarmId) => grants.grantFor(swarmId),
       self: () => ({
         nodeId: this.#present.identity.id,
+        x5tS256: this.#present.identity.x5tS256,
         port: advertise?.port ?? this.port,
         ip: advertise?.host,
         denyVersion: this.#deny.version,

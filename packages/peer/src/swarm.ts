@@ -28,6 +28,7 @@ import { PieceWaiters } from './piece-waiters.ts';
 import { ProgressRelay } from './progress-relay.ts';
 import { Seeding } from './seeding.ts';
 import type { SessionEvent } from './session.ts';
+import { successorTime } from './successor-time.ts';
 
 /** Peers asked for in one announce: more than we dial, so that the choice is fresh. */
 const NUMWANT = 50;
@@ -46,8 +47,14 @@ export interface SwarmEnvironment {
   readonly verifier: () => ContentVerifier;
   /** Our present grant for the swarm. */
   readonly grant: (swarmId: SwarmId) => string | undefined;
-  /** Our own id, and where peers reach us. */
-  readonly self: () => { nodeId: NodeId; port: number; ip: string | undefined; denyVersion: number };
+  /** Our own id and certificate, and where peers reach us. */
+  readonly self: () => {
+    nodeId: NodeId;
+    x5tS256: string;
+    port: number;
+    ip: string | undefined;
+    denyVersion: number;
+  };
   /** Where we stand, if the cluster has zones. */
   readonly zone: Zone | undefined;
   /** Upload slots that the swarm may use, those it uses now included. */
@@ -70,6 +77,15 @@ export interface SwarmStats {
   readonly peers: number;
 }
 
+/** A connection that we dialled. */
+interface Dialled {
+  readonly address: PeerAddress;
+  /** In ms; infinite until both grants are verified. */
+  openedAt: number;
+  /** When to dial its successor, and whether that was reckoned for a certificate that we had replaced. */
+  successor: { readonly at: number; readonly isStale: boolean } | undefined;
+}
+
 /** One blob on its way between peers: the connections, what is known of the blob, and those who wait for it. */
 export class Swarm implements ConnectionHost {
   readonly swarmId: SwarmId;
@@ -86,7 +102,7 @@ export class Swarm implements ConnectionHost {
    */
   readonly #held: Bitfield;
   readonly #byNode = new Map<NodeId, Connection>();
-  readonly #dialled = new Map<Connection, { address: PeerAddress; openedAt: number }>();
+  readonly #dialled = new Map<Connection, Dialled>();
   readonly #book: AddressBook;
   readonly #announcer: Announcer;
   readonly #fetcher: PieceFetcher;
@@ -338,6 +354,7 @@ export class Swarm implements ConnectionHost {
     this.#fetcher.tick();
     this.#seeding.tick();
     this.#dial();
+    this.#dialSuccessors(now);
     this.#expireWaiters(now);
     const isAbandoned = this.#readers === 0 && now - this.#idleSince >= this.#limits.readerGraceMs;
     if (this.#fetcher.isActive && isAbandoned) this.#pause();
@@ -437,7 +454,7 @@ export class Swarm implements ConnectionHost {
 
   /** A dial has become a connection, which will be reported by {@link dialEnded} too. */
   dialConnected(connection: Connection, address: PeerAddress): void {
-    this.#dialled.set(connection, { address, openedAt: Number.POSITIVE_INFINITY });
+    this.#dialled.set(connection, { address, openedAt: Number.POSITIVE_INFINITY, successor: undefined });
   }
 
   /** A dial has failed, or the connection it became has ended. */
@@ -558,6 +575,27 @@ export class Swarm implements ConnectionHost {
         return;
       }
       this.#dialling += 1;
+    }
+  }
+
+  /** A connection ends with its certificates and grants: another to the same peer must be there before. */
+  #dialSuccessors(now: number): void {
+    if (this.#isStopped) return;
+    const { x5tS256 } = this.#environment.self();
+    for (const [connection, dialled] of this.#dialled) {
+      if (!Number.isFinite(dialled.openedAt) || !connection.isOpen) continue;
+      const isStale = connection.local.x5tS256 !== x5tS256;
+      const life = { openedAt: dialled.openedAt, endsAt: connection.endsAt };
+      // The peer's later grant may have prolonged it, so only a stale one is reckoned once: by chance.
+      if (dialled.successor === undefined || dialled.successor.isStale !== isStale || !isStale) {
+        const at = successorTime(life, { now, isStale, random: this.#environment.random });
+        dialled.successor = { at, isStale };
+      }
+      if (now < dialled.successor.at || !this.#environment.dial(this, dialled.address)) continue;
+      this.#dialling += 1;
+      // If this fails it is tried again, later, and in the end like any address of the book.
+      dialled.openedAt = now;
+      dialled.successor = undefined;
     }
   }
 
