@@ -36,11 +36,11 @@ export interface PeerLimits {
   readonly maxOutboundBytes: number;
   /** Time in which a socket must take some of what we wrote, in ms. @default 30_000 */
   readonly writeTimeoutMs: number;
-  /** Payload of one read and one write when serving, in bytes; smaller ones cost more CPU. @default 256 KiB */
+  /** Payload of one read and one write when serving, in bytes; smaller ones cost more CPU, larger ones cache. @default 512 KiB */
   readonly uploadBatchBytes: number;
-  /** Batches of one connection that are being read or written. @default 4 */
+  /** Batches of one connection: one being written, one that waits for it, one being read. @default 3 */
   readonly uploadBatchesPerConnection: number;
-  /** Batch buffers of the engine; four for each of 64 upload slots. @default 256 */
+  /** Batch buffers of the engine, made when needed; two for each of 64 upload slots. @default 128 */
   readonly maxUploadBuffers: number;
   /** Peers of one swarm that we serve at once. @default 16 */
   readonly uploadSlotsPerSwarm: number;
@@ -113,9 +113,9 @@ export const DEFAULT_LIMITS: PeerLimits = Object.freeze({
   maxUselessMessagesPerMinute: 2_000,
   maxOutboundBytes: 8 * MIB,
   writeTimeoutMs: 30_000,
-  uploadBatchBytes: 256 * KIB,
-  uploadBatchesPerConnection: 4,
-  maxUploadBuffers: 256,
+  uploadBatchBytes: 512 * KIB,
+  uploadBatchesPerConnection: 3,
+  maxUploadBuffers: 128,
   uploadSlotsPerSwarm: 16,
   uploadSlots: 64,
   minSlotBytesPerSecond: 64 * KIB,

@@ -1,6 +1,5 @@
-import { read as readCallback } from 'node:fs';
+import { read } from 'node:fs';
 import { rm, utimes, writeFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import { AppError, type Bitfield, type Clock, isAppError, type Logger, pieceSize } from '@sealift/core';
 import { syncPath } from './atomic-file.ts';
 import { type LoadedBlob, retireBlobDirectory } from './blob-directory.ts';
@@ -12,8 +11,6 @@ import type { BlobFds } from './piece-task.ts';
 import type { PieceWorker } from './piece-worker.ts';
 import { footprint, HASH_LENGTH, maxHashBytes } from './quota.ts';
 import type { StoredBlob, VerifyResult } from './stored-blob.ts';
-
-const readFd = promisify(readCallback);
 
 /** How stale the time of the last use on disk may be, in ms. Eviction after a restart does not need it finer. */
 const TOUCH_INTERVAL_MS = 60_000;
@@ -135,13 +132,7 @@ export class DiskBlob implements StoredBlob {
   async read(offset: number, into: Uint8Array): Promise<void> {
     this.#demandVerified(offset, into.length);
     this.touch();
-    await this.#useFiles(async ({ data }) => {
-      for (let done = 0; done < into.length; ) {
-        const { bytesRead } = await readFd(data, into, done, into.length - done, offset + done);
-        if (bytesRead === 0) throw new AppError('STORE_FAULT', { reason: 'the data file ends too early' });
-        done += bytesRead;
-      }
-    });
+    await this.#useFiles(({ data }) => readFully(data, into, offset));
     // A check may have dropped a piece meanwhile; then these bytes are not what they were taken for.
     this.#demandVerified(offset, into.length);
   }
@@ -362,4 +353,22 @@ export class DiskBlob implements StoredBlob {
     this.#wake = undefined;
     wake?.();
   }
+}
+
+/** Fills `into` from `position` on. By callback, because a promise for each read is felt at a gigabyte a second. */
+function readFully(fd: number, into: Uint8Array, position: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let done = 0;
+    const next = (): void => {
+      if (done === into.length) resolve();
+      else read(fd, into, done, into.length - done, position + done, onRead);
+    };
+    const onRead = (error: NodeJS.ErrnoException | null, count: number): void => {
+      done += count;
+      if (error !== null) reject(error);
+      else if (count === 0) reject(new AppError('STORE_FAULT', { reason: 'the data file ends too early' }));
+      else next();
+    };
+    next();
+  });
 }

@@ -13,6 +13,8 @@ export interface BlobFilePaths {
 
 interface OpenEntry {
   readonly opened: Promise<BlobFds>;
+  /** The same once it is there, so that the many uses of an open blob need not wait for a promise. */
+  files: BlobFds | undefined;
   users: number;
 }
 
@@ -40,7 +42,7 @@ export class OpenFiles {
     let entry = this.#entries.get(paths);
     while (entry === undefined) {
       if (this.#entries.size < this.#maxBlobs || this.#closeOneIdle()) {
-        entry = { opened: openAll(paths), users: 0 };
+        entry = { opened: openAll(paths), files: undefined, users: 0 };
       } else {
         await new Promise<void>((resolve) => this.#waiting.push(resolve));
         entry = this.#entries.get(paths);
@@ -50,7 +52,7 @@ export class OpenFiles {
     this.#entries.set(paths, entry);
     entry.users += 1;
     try {
-      return await work(await this.#openedOf(paths, entry));
+      return await work(entry.files ?? (await this.#openedOf(paths, entry)));
     } finally {
       entry.users -= 1;
       if (entry.users === 0) this.#waiting.shift()?.();
@@ -68,7 +70,8 @@ export class OpenFiles {
 
   async #openedOf(paths: BlobFilePaths, entry: OpenEntry): Promise<BlobFds> {
     try {
-      return await entry.opened;
+      entry.files = await entry.opened;
+      return entry.files;
     } catch (error) {
       if (this.#entries.get(paths) === entry) this.#entries.delete(paths);
       throw error;
