@@ -34,6 +34,7 @@ export {
   type BlockRange,
   encodeMessage,
   encodePieceHeader,
+  encodeRequests,
   MAX_FRAME_LENGTH,
   MAX_PIECE_COUNT,
   MESSAGE_ID,

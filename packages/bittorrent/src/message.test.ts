@@ -3,7 +3,14 @@ import { test } from 'node:test';
 import { BLOCK_LENGTH } from '@sealift/core';
 import fc from 'fast-check';
 import { anyMessage, collectingParser, longestMessage } from './message.arbitrary.ts';
-import { encodeMessage, encodePieceHeader, MAX_FRAME_LENGTH, type Message, writePieceHeader } from './message.ts';
+import {
+  encodeMessage,
+  encodePieceHeader,
+  encodeRequests,
+  MAX_FRAME_LENGTH,
+  type Message,
+  writePieceHeader,
+} from './message.ts';
 
 test('each message decodes to itself', () => {
   fc.assert(
@@ -48,3 +55,10 @@ for (const [what, message] of unsendable) {
     assert.throws(() => encodeMessage(message), { code: 'FRAME_INVALID' });
   });
 }
+
+test('requests encoded together are the bytes of each request, one after another', () => {
+  const blocks = [0, 1, 2].map((at) => ({ index: 7, begin: at * 16_384, length: 16_384 - at }));
+  const each = blocks.map((block) => encodeMessage({ type: 'request', ...block }));
+  assert.deepEqual(encodeRequests(blocks), Buffer.concat(each));
+  assert.throws(() => encodeRequests([{ index: 0, begin: 0, length: 16_385 }]), { code: 'FRAME_INVALID' });
+});

@@ -13,6 +13,9 @@ export const MAX_PIECE_COUNT = (MAX_FRAME_LENGTH - 1) * 8;
 /** Bytes before the block in a piece message: length, id, index, begin (BEP 3). */
 export const PIECE_HEADER_LENGTH = 13;
 
+/** Bytes of a request, cancel or reject: length, id, index, begin, length (BEP 3). */
+const RANGE_FRAME_LENGTH = 17;
+
 /** Wire ids (BEP 3, 6 and 10). */
 export const MESSAGE_ID = {
   choke: 0,
@@ -86,6 +89,17 @@ export function encodeMessage(message: Message): Buffer {
   }
 }
 
+/** Encodes requests for many blocks at once, into one buffer; throws as {@link encodeMessage}. */
+export function encodeRequests(blocks: readonly BlockRange[]): Buffer {
+  const frames = Buffer.allocUnsafe(blocks.length * RANGE_FRAME_LENGTH);
+  let offset = 0;
+  for (const block of blocks) {
+    writeRange(frames, offset, MESSAGE_ID.request, block);
+    offset += RANGE_FRAME_LENGTH;
+  }
+  return frames;
+}
+
 /** The 13 bytes that go before a block of `length` bytes, so that the block itself need not be copied. */
 export function encodePieceHeader(index: number, begin: number, length: number): Buffer {
   const header = Buffer.allocUnsafe(PIECE_HEADER_LENGTH);
@@ -109,13 +123,19 @@ export function checkBlockLength(length: number): void {
   }
 }
 
-function encodeRange(id: number, { index, begin, length }: BlockRange): Buffer {
-  checkBlockLength(length);
-  const frame = newFrame(id, 12);
-  frame.writeUInt32BE(index, 5);
-  frame.writeUInt32BE(begin, 9);
-  frame.writeUInt32BE(length, 13);
+function encodeRange(id: number, block: BlockRange): Buffer {
+  const frame = Buffer.allocUnsafe(RANGE_FRAME_LENGTH);
+  writeRange(frame, 0, id, block);
   return frame;
+}
+
+function writeRange(into: Buffer, offset: number, id: number, { index, begin, length }: BlockRange): void {
+  checkBlockLength(length);
+  into.writeUInt32BE(RANGE_FRAME_LENGTH - 4, offset);
+  into.writeUInt8(id, offset + 4);
+  into.writeUInt32BE(index, offset + 5);
+  into.writeUInt32BE(begin, offset + 9);
+  into.writeUInt32BE(length, offset + 13);
 }
 
 function newFrame(id: number, restLength: number): Buffer {

@@ -6,6 +6,7 @@ import {
   encodeFetching,
   encodeHandshake,
   encodeMessage,
+  encodeRequests,
   MAX_FETCHING,
   type Message,
   MessageParser,
@@ -154,7 +155,8 @@ export class Connection {
     this.#parser = new MessageParser({
       onMessage: (message) => this.#onMessage(message),
       onPieceStart: (index, begin, length) => this.#onPieceStart({ index, begin, length }),
-      onPieceEnd: (index, begin, length, isStored) => this.#onPieceEnd({ index, begin, length }, isStored),
+      onPieceEnd: (index, begin, length, isStored) =>
+        this.#onPieceEnd(this.arriving ?? { index, begin, length }, isStored),
     });
     const now = clock.now();
     this.#lastReceivedAt = now;
@@ -221,7 +223,7 @@ export class Connection {
   /** Asks for blocks that are already noted as outstanding. */
   request(blocks: readonly BlockRange[]): void {
     if (blocks.length === 0 || this.#isClosed) return;
-    this.#write(Buffer.concat(blocks.map((block) => encodeMessage({ type: 'request', ...block }))));
+    this.#write(encodeRequests(blocks));
   }
 
   /** Tells the peer about pieces that we hold. */

@@ -7,13 +7,12 @@ const MAX_LATE = 512;
 
 /** What we have asked of one peer: only that may come, and what we gave up may still come once. */
 export class OutstandingRequests {
-  readonly #requestedAt = new Map<number, number>();
-  readonly #lengths = new Map<number, number>();
+  readonly #requests = new Map<number, { readonly requestedAt: number; readonly length: number }>();
   readonly #late = new Map<number, number>();
   #bytes = 0;
 
   get count(): number {
-    return this.#requestedAt.size;
+    return this.#requests.size;
   }
 
   /** Bytes asked for and not yet here. */
@@ -23,40 +22,38 @@ export class OutstandingRequests {
 
   /** Blocks asked for and not yet here, the oldest first. */
   *blocks(): Iterable<BlockRange> {
-    for (const [key, length] of this.#lengths) yield blockOf(key, length);
+    for (const [key, { length }] of this.#requests) yield blockOf(key, length);
   }
 
   /** When the block was asked of this peer; `undefined` if it is not outstanding. */
   requestedAt(index: number, begin: number): number | undefined {
-    return this.#requestedAt.get(keyOf(index, begin));
+    return this.#requests.get(keyOf(index, begin))?.requestedAt;
   }
 
   add({ index, begin, length }: BlockRange, now: number): void {
     const key = keyOf(index, begin);
-    if (this.#requestedAt.has(key)) return;
-    this.#requestedAt.set(key, now);
-    this.#lengths.set(key, length);
+    if (this.#requests.has(key)) return;
+    this.#requests.set(key, { requestedAt: now, length });
     this.#bytes += length;
   }
 
   /** The block came or was rejected. Returns when it was asked for; `undefined` if it was not outstanding. */
   settle(index: number, begin: number): number | undefined {
     const key = keyOf(index, begin);
-    const requestedAt = this.#requestedAt.get(key);
-    if (requestedAt === undefined) return undefined;
-    this.#bytes -= this.#lengths.get(key) ?? 0;
-    this.#requestedAt.delete(key);
-    this.#lengths.delete(key);
-    return requestedAt;
+    const request = this.#requests.get(key);
+    if (request === undefined) return undefined;
+    this.#bytes -= request.length;
+    this.#requests.delete(key);
+    return request.requestedAt;
   }
 
   /** We no longer wait for the block, but it may have been sent already. `false` if it was not outstanding. */
   giveUp(index: number, begin: number): boolean {
     const key = keyOf(index, begin);
-    const length = this.#lengths.get(key);
-    if (length === undefined) return false;
+    const request = this.#requests.get(key);
+    if (request === undefined) return false;
     this.settle(index, begin);
-    this.#late.set(key, length);
+    this.#late.set(key, request.length);
     if (this.#late.size > MAX_LATE) for (const oldest of this.#late.keys()) return this.#late.delete(oldest);
     return true;
   }
@@ -65,7 +62,7 @@ export class OutstandingRequests {
   classify(index: number, begin: number, length: number): 'wanted' | 'late' | 'unrequested' {
     if (begin % BLOCK_LENGTH !== 0) return 'unrequested';
     const key = keyOf(index, begin);
-    if (this.#lengths.get(key) === length) return 'wanted';
+    if (this.#requests.get(key)?.length === length) return 'wanted';
     return this.#late.get(key) === length ? 'late' : 'unrequested';
   }
 
