@@ -61,6 +61,8 @@ export class BlobReader {
       next.catch(() => {});
       this.#count(position - chunk.length, chunk.length);
       yield chunk;
+      // What is here already waits for nothing, so nothing else would notice that the reader has left.
+      signal.throwIfAborted();
     }
   }
 
