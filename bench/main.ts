@@ -11,6 +11,7 @@ import { profileBenchmark } from './profile/profile.ts';
 import { lateBenchmark } from './rollout/late.ts';
 import { rolloutBenchmark } from './rollout/rollout.ts';
 import { serveBenchmark } from './serve/serve.ts';
+import { simBenchmark } from './sim/sim.ts';
 import { trackerBenchmark } from './tracker/tracker.ts';
 
 const BENCHMARKS: readonly Benchmark[] = [
@@ -21,6 +22,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   rolloutBenchmark,
   lateBenchmark,
   trackerBenchmark,
+  simBenchmark,
 ];
 
 const say = (text: string): void => console.error(text);

@@ -1,0 +1,4 @@
+import { answerQuestions } from '../harness/party-side.ts';
+import { type SimSetting, simulate } from './simulation.ts';
+
+answerQuestions({ simulate: async (setting: SimSetting) => simulate(setting) });
