@@ -124,6 +124,8 @@ export class Connection {
   #lastWrittenAt: number;
   #pendingWrites = 0;
   #isCorked = false;
+  /** Batches to pass on with the next write. Their number is bounded by the pieces of the blob: each is signed news. */
+  #queuedHashes: Uint8Array[] = [];
   #isClosed = false;
   #isRenewing = false;
 
@@ -238,6 +240,20 @@ export class Connection {
     if (id !== undefined) this.send({ type: 'extended', id, payload: record });
   }
 
+  /**
+   * Passes on a signed hash batch with whatever is written next, at the latest at the next {@link tick}: most come from
+   * several neighbours, and a record for each costs more than its bytes. It leaves before any later message.
+   */
+  queueHashes(record: Uint8Array): void {
+    this.#queuedHashes.push(record);
+  }
+
+  /** The peer has shown that it knows this batch already. */
+  dropQueuedHashes(record: Uint8Array): void {
+    const at = this.#queuedHashes.findIndex((queued) => Buffer.compare(queued, record) === 0);
+    if (at !== -1) this.#queuedHashes.splice(at, 1);
+  }
+
   /** Tells or passes on how far the seeder has read, as it signed it. */
   sendProgress(payload: Uint8Array): void {
     const id = this.session.extensionId('progress');
@@ -294,6 +310,7 @@ export class Connection {
     const now = this.#clock.now();
     const { keepAliveMs, idleTimeoutMs, writeTimeoutMs } = this.#limits;
     if (!this.isOpen) return;
+    this.#flushHashes();
     if (now >= this.endsAt) {
       this.close(new AppError('GRANT_REJECTED', { reason: 'grant or certificate has ended' }));
     } else if (now - this.#lastReceivedAt >= idleTimeoutMs) {
@@ -452,7 +469,15 @@ export class Connection {
     this.#host?.blockEnded(this, block, isStored);
   }
 
+  #flushHashes(): void {
+    if (this.#queuedHashes.length === 0) return;
+    const records = this.#queuedHashes;
+    this.#queuedHashes = [];
+    for (const record of records) this.sendHashes(record);
+  }
+
   #write(bytes: Uint8Array, done?: () => void): void {
+    this.#flushHashes();
     if (this.#isClosed) return;
     if (this.#pendingWrites === 0) this.#lastWrittenAt = this.#clock.now();
     this.#pendingWrites += 1;

@@ -325,10 +325,16 @@ export class Swarm implements ConnectionHost {
   /** Takes a signed batch from the tracker, from our own ingest or from a peer; throws `HASH_BATCH_INVALID`. */
   takeHashes(record: Uint8Array, from?: Connection): void {
     const taken = this.hashes.take(record, ({ changed, replaced }) => this.#rethink(changed, replaced));
+    if (taken === undefined) from?.dropQueuedHashes(record);
     if (taken === undefined || this.#isStopped) return;
     const { batch, replaced } = taken;
+    // The end of a blob is what readers wait for; all else is of no use before a have, and leaves before it.
+    const isUrgent = from === undefined || batch.isComplete || batch.isWithdrawn || replaced.length > 0;
+    const passedOn = isUrgent ? record : Buffer.from(record);
     for (const connection of [...this.#connections]) {
-      if (connection !== from && connection.isOpen) connection.sendHashes(record);
+      if (connection === from || !connection.isOpen) continue;
+      if (isUrgent) connection.sendHashes(passedOn);
+      else connection.queueHashes(passedOn);
     }
     // Nobody but the seeder can make news of this kind, whoever passes it on.
     this.#lastProgressAt = this.#clock.now();
