@@ -1,16 +1,9 @@
-import { createPrivateKey, type webcrypto, X509Certificate } from 'node:crypto';
+import { createPrivateKey, KeyObject, type webcrypto, X509Certificate } from 'node:crypto';
 import { AppError, type Clock, type ClusterId, systemClock } from '@sealift/core';
-import {
-  certificatePem,
-  fingerprintOf,
-  type Issuer,
-  selfSignCa,
-  signLeaf,
-  thumbprintOf,
-  validityFrom,
-} from './certificate.ts';
+import { certificatePem, fingerprintOf, type Issuer, selfSignCa, thumbprintOf, validityFrom } from './certificate.ts';
 import type { CheckedCsr } from './csr-policy.ts';
 import { exportPrivateKeyPem, importSigningKey, newKeyPair } from './keys.ts';
+import { type LeafIssuer, leafIssuerOf, pemOfDer, signLeafFast } from './leaf.ts';
 import { clusterNameConstraints } from './name-constraints.ts';
 import { type CertificateProfile, extendedKeyUsagesOf, namesOf } from './profile.ts';
 import { formatClusterUri, parseClusterUri } from './spiffe.ts';
@@ -38,14 +31,21 @@ export class SwarmCa {
   /** `sha256:<hex>` of the DER: what a join token carries. */
   readonly fingerprint: string;
   readonly #issuer: Issuer;
+  readonly #leafIssuer: LeafIssuer;
   readonly #clock: Clock;
 
-  private constructor(clusterId: ClusterId, issuer: Issuer, clock: Clock) {
+  private constructor(clusterId: ClusterId, issuer: Issuer, leafIssuer: LeafIssuer, clock: Clock) {
     this.clusterId = clusterId;
     this.certificatePem = certificatePem(issuer.certificate);
     this.fingerprint = fingerprintOf(issuer.certificate.rawData);
     this.#issuer = issuer;
+    this.#leafIssuer = leafIssuer;
     this.#clock = clock;
+  }
+
+  static async #of(clusterId: ClusterId, issuer: Issuer, clock: Clock): Promise<SwarmCa> {
+    const leafIssuer = await leafIssuerOf(issuer.certificate, KeyObject.from(issuer.privateKey));
+    return new SwarmCa(clusterId, issuer, leafIssuer, clock);
   }
 
   /** A new CA with a new key, held to URIs of this cluster by a name constraint. */
@@ -60,7 +60,7 @@ export class SwarmCa {
         clusterNameConstraints(clusterId),
       ],
     });
-    return new SwarmCa(clusterId, { certificate, privateKey: keys.privateKey }, clock);
+    return await SwarmCa.#of(clusterId, { certificate, privateKey: keys.privateKey }, clock);
   }
 
   /** The CA that {@link create} made. Throws `CERTIFICATE_REJECTED` if certificate and key are not one whole, live CA. */
@@ -76,7 +76,7 @@ export class SwarmCa {
     const { certificate, clusterId } = readCaCertificate(pem, privateKeyPem);
     if (certificate.validToDate.getTime() <= clock.now()) refuse('the CA has expired');
     const privateKey = await importKey(privateKeyPem);
-    return new SwarmCa(clusterId, { certificate: new x509.X509Certificate(certificate.raw), privateKey }, clock);
+    return await SwarmCa.#of(clusterId, { certificate: new x509.X509Certificate(certificate.raw), privateKey }, clock);
   }
 
   /** PKCS #8 PEM of the CA's key. The caller keeps it 0600. */
@@ -93,20 +93,15 @@ export class SwarmCa {
     const names = namesOf(this.clusterId, profile);
     const validity = validityFrom(now, profile.ttlMs, this.#issuer.certificate);
     if (this.#issuer.certificate.notAfter.getTime() <= now) refuse('the CA has expired');
-    const certificate = await signLeaf({
-      issuer: this.#issuer,
-      publicKey: csr.takePublicKey(),
+    const publicKey = KeyObject.from(csr.takePublicKey());
+    const { der, serial } = signLeafFast(this.#leafIssuer, {
+      publicKey,
       commonName: profile.id,
       validity,
       extendedKeyUsages: extendedKeyUsagesOf(profile.role),
       names,
     });
-    return {
-      certificatePem: certificatePem(certificate),
-      serial: certificate.serialNumber,
-      x5tS256: thumbprintOf(certificate.rawData),
-      ...validity,
-    };
+    return { certificatePem: pemOfDer(der), serial, x5tS256: thumbprintOf(der), ...validity };
   }
 }
 

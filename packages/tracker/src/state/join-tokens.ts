@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { AppError, type Clock } from '@sealift/core';
 import { transaction } from './database.ts';
 
@@ -28,10 +28,14 @@ type Row = Record<string, unknown>;
 export class JoinTokens {
   readonly #database: DatabaseSync;
   readonly #clock: Clock;
+  readonly #select: StatementSync;
+  readonly #spend: StatementSync;
 
   constructor({ database, clock }: { database: DatabaseSync; clock: Clock }) {
     this.#database = database;
     this.#clock = clock;
+    this.#select = database.prepare('SELECT * FROM join_tokens WHERE id = ?');
+    this.#spend = database.prepare('UPDATE join_tokens SET spent_at = ? WHERE id = ? AND is_reusable = 0');
   }
 
   /** Makes a token. `token` is the secret, told this once. `ttlMs` is at most a year; throws `CONFIG_INVALID`. */
@@ -71,9 +75,7 @@ export class JoinTokens {
   redeem(token: string): string {
     return transaction(this.#database, () => {
       const id = this.check(token);
-      this.#database
-        .prepare('UPDATE join_tokens SET spent_at = ? WHERE id = ? AND is_reusable = 0')
-        .run(this.#clock.now(), id);
+      this.#spend.run(this.#clock.now(), id);
       return id;
     });
   }
@@ -102,7 +104,7 @@ export class JoinTokens {
   }
 
   #row(id: string): Row | undefined {
-    return this.#database.prepare('SELECT * FROM join_tokens WHERE id = ?').get(id);
+    return this.#select.get(id);
   }
 
   #stateOf(row: Row): JoinTokenInfo['state'] {

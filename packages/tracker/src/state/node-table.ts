@@ -1,4 +1,4 @@
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type Clock, type NodeId, parseNodeId } from '@sealift/core';
 
 /** What let a node in. */
@@ -24,19 +24,21 @@ const KEPT_AFTER_END_MS = 30 * 86_400_000;
 export class NodeTable {
   readonly #database: DatabaseSync;
   readonly #clock: Clock;
+  readonly #forget: StatementSync;
+  readonly #insert: StatementSync;
 
   constructor({ database, clock }: { database: DatabaseSync; clock: Clock }) {
     this.#database = database;
     this.#clock = clock;
+    this.#forget = database.prepare('DELETE FROM nodes WHERE certificate_ends < ?');
+    this.#insert = database.prepare('INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)');
   }
 
   /** Writes down a first certificate. */
   add({ id, name, enrolledBy, tokenId, certificateEnds }: Omit<NodeRecord, 'firstSeen' | 'lastSeen'>): void {
     const now = this.#clock.now();
-    this.#database.prepare('DELETE FROM nodes WHERE certificate_ends < ?').run(now - KEPT_AFTER_END_MS);
-    this.#database
-      .prepare('INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)')
-      .run(id, name, enrolledBy, tokenId ?? null, now, now, certificateEnds);
+    this.#forget.run(now - KEPT_AFTER_END_MS);
+    this.#insert.run(id, name, enrolledBy, tokenId ?? null, now, now, certificateEnds);
   }
 
   /** Writes down a further certificate. A node that is not listed, after a restore for instance, stays unlisted. */
