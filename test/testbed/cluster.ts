@@ -2,6 +2,7 @@ import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Dockerd } from './docker.ts';
 import { buildImage, type Image, pushImage } from './image.ts';
+import { type ProbeAnswer, probe } from './probe.ts';
 import { Registry } from './registry.ts';
 import { mintRegistryToken, type TokenIssuer } from './registry-token.ts';
 import {
@@ -64,9 +65,12 @@ export class Cluster {
   /** Brings up everything but the nodes; `hosts` names the machines for those. */
   static async start({
     hosts,
+    remote = [],
     tracker: options = {},
   }: {
     hosts: readonly string[];
+    /** Those of them that stand at another site. */
+    remote?: readonly string[];
     tracker?: ProcessOptions;
   }): Promise<Cluster> {
     const testbed = await Testbed.start({
@@ -75,6 +79,7 @@ export class Cluster {
         tracker: ['tracker.test'],
         ...Object.fromEntries(hosts.map((name) => [name, []])),
       },
+      remote,
     });
     try {
       const host = testbed.network.host('registry');
@@ -120,6 +125,25 @@ export class Cluster {
     const docker = await Dockerd.start(host, { runName: this.testbed.name, proxy: PROXY_ADDRESS });
     this.#dockers.push(docker);
     return { sealift, docker };
+  }
+
+  /** Starts a node without a runtime; {@link pullBlob} is its client. */
+  async startLightNode(name: string, options: ProcessOptions = {}): Promise<NodeProcess> {
+    const host = this.testbed.network.host(name);
+    await this.trust(name, this.registry.name, this.authority.certificate);
+    const node = await NodeProcess.start(host, { registry: this.upstream, token: this.joinToken, ...options });
+    this.#nodes.push(node);
+    return node;
+  }
+
+  /** Fetches one blob through the node on a host, as alice, and hashes it. */
+  async pullBlob(name: string, { repository, digest }: { repository: string; digest: string }): Promise<ProbeAnswer> {
+    return await probe(this.testbed.network.host(name), {
+      url: `https://${this.registry.name}/v2/${repository}/blobs/${digest}`,
+      headers: { authorization: `Bearer ${this.mint('alice', repository)}` },
+      trust: await this.trustOf(name),
+      proxy: PROXY_ADDRESS,
+    });
   }
 
   /** Starts a dockerd that knows nothing of Sealift: the measure of what the registry itself would say. */

@@ -11,7 +11,18 @@ const run = promisify(execFile);
 /** What to build: host names in order, and the DNS names that each answers to. */
 export interface NetworkPlan {
   readonly hosts: Readonly<Record<string, readonly string[]>>;
+  /** Hosts at another site: on a switch of their own, which one link joins to the first. */
+  readonly remote?: readonly string[];
 }
+
+/** Bytes that an interface has carried since it came up, all headers included. */
+export interface Traffic {
+  readonly sent: number;
+  readonly received: number;
+}
+
+/** The two ends of the link between the sites, in the hub. */
+const CROSS_LINK = ['x-near', 'x-remote'] as const;
 
 /**
  * Hosts on one switch: each a network namespace with an `eth0` at 10.77.0.x, joined by a bridge in a namespace of its
@@ -40,8 +51,15 @@ export class Network {
     const hub = `${runName}-hub`;
     await run('ip', ['netns', 'add', hub]);
     await run('ip', ['-n', hub, 'link', 'set', 'lo', 'up']);
-    await run('ip', ['-n', hub, 'link', 'add', 'br0', 'type', 'bridge']);
-    await run('ip', ['-n', hub, 'link', 'set', 'br0', 'up']);
+    for (const bridge of ['br0', 'br1']) {
+      await run('ip', ['-n', hub, 'link', 'add', bridge, 'type', 'bridge']);
+      await run('ip', ['-n', hub, 'link', 'set', bridge, 'up']);
+    }
+    await run('ip', ['-n', hub, 'link', 'add', CROSS_LINK[0], 'type', 'veth', 'peer', 'name', CROSS_LINK[1]]);
+    for (const [site, end] of CROSS_LINK.entries()) {
+      await run('ip', ['-n', hub, 'link', 'set', end, 'master', `br${site}`, 'up']);
+    }
+    const remote = new Set(plan.remote);
     const hosts = new Map<string, Host>();
     for (const [index, [name]] of names.entries()) {
       const namespace = `${runName}-${name}`;
@@ -51,7 +69,7 @@ export class Network {
       await writeFile(path.join(directory, 'hosts'), `${hostsFile}\n`);
       // Refused at once; a resolver that does not answer would cost dockerd 30 s a pull.
       await writeFile(path.join(directory, 'resolv.conf'), 'nameserver 127.0.0.1\n');
-      await connect(hub, namespace, name, addressOf(index));
+      await connect({ hub, bridge: remote.has(name) ? 'br1' : 'br0' }, namespace, name, addressOf(index));
       const env = environmentOf(runName, directory);
       hosts.set(name, new Host({ name, address: addressOf(index), namespace, directory, logDirectory, env }));
     }
@@ -68,6 +86,21 @@ export class Network {
   async shape(name: string, { up, down }: { up?: number; down?: number }): Promise<void> {
     if (up !== undefined) await this.#limit(`${this.#runName}-${name}`, 'eth0', up);
     if (down !== undefined) await this.#limit(`${this.#runName}-hub`, portOf(name), down);
+  }
+
+  /** Limits the link between the sites, each way, in Mbit/s. */
+  async shapeCrossLink(megabits: number): Promise<void> {
+    for (const end of CROSS_LINK) await this.#limit(`${this.#runName}-hub`, end, megabits);
+  }
+
+  /** What has crossed the link between the sites; `sent` to the remote one. */
+  async crossTraffic(): Promise<Traffic> {
+    return await trafficOf(`${this.#runName}-hub`, CROSS_LINK[0]);
+  }
+
+  /** What a host has sent and received. */
+  async traffic(name: string): Promise<Traffic> {
+    return await trafficOf(`${this.#runName}-${name}`, 'eth0');
   }
 
   /** Takes off what {@link shape} put on. */
@@ -97,14 +130,26 @@ export class Network {
   }
 }
 
-async function connect(hub: string, namespace: string, name: string, address: string): Promise<void> {
+async function connect(
+  { hub, bridge }: { hub: string; bridge: string },
+  namespace: string,
+  name: string,
+  address: string,
+): Promise<void> {
   const port = portOf(name);
   await run('ip', ['netns', 'add', namespace]);
   await run('ip', ['link', 'add', 'eth0', 'netns', namespace, 'type', 'veth', 'peer', 'name', port, 'netns', hub]);
-  await run('ip', ['-n', hub, 'link', 'set', port, 'master', 'br0', 'up']);
+  await run('ip', ['-n', hub, 'link', 'set', port, 'master', bridge, 'up']);
   await run('ip', ['-n', namespace, 'link', 'set', 'lo', 'up']);
   await run('ip', ['-n', namespace, 'address', 'add', `${address}/24`, 'dev', 'eth0']);
   await run('ip', ['-n', namespace, 'link', 'set', 'eth0', 'up']);
+}
+
+async function trafficOf(namespace: string, device: string): Promise<Traffic> {
+  const { stdout } = await run('ip', ['-n', namespace, '-j', '-s', 'link', 'show', 'dev', device]);
+  const [link] = JSON.parse(stdout) as { stats64: Record<'rx' | 'tx', { bytes: number }> }[];
+  if (link === undefined) throw new Error(`${namespace} has no ${device}`);
+  return { sent: link.stats64.tx.bytes, received: link.stats64.rx.bytes };
 }
 
 async function tc(namespace: string, args: readonly string[]): Promise<void> {

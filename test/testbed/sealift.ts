@@ -23,6 +23,8 @@ export interface ProcessOptions {
   readonly logLevel?: string;
   /** Beside the host's own, `NODE_OPTIONS` for example. */
   readonly env?: Readonly<Record<string, string>>;
+  /** More of the command line. */
+  readonly flags?: readonly string[];
 }
 
 /** What `sealift token create` hands to an operator. */
@@ -66,7 +68,7 @@ export class TrackerProcess {
   /** Starts it, or starts it again on the data that it left. */
   async start(): Promise<LogLine> {
     const { address } = this.host;
-    const { logLevel = 'debug', env = {} } = this.#options;
+    const { logLevel = 'debug', env = {}, flags = [] } = this.#options;
     await mkdir(this.data, { recursive: true, mode: 0o700 });
     this.#service = this.host.start(
       'tracker',
@@ -75,6 +77,7 @@ export class TrackerProcess {
         ...['--listen', `${address}:${TRACKER_PORT}`, '--certificate-ttl', '1h', '--log-level', logLevel],
         ...['--registry', this.#registry.name, '--registry-ca', `${this.#registry.name}=${this.#registry.authority}`],
         ...['--seeder-listen', `${address}:${SEEDER_PORT}`, '--seeder-address', `${address}:${SEEDER_PORT}`],
+        ...flags,
       ),
       { env },
     );
@@ -117,6 +120,7 @@ export class NodeProcess {
       token,
       logLevel = 'debug',
       env = {},
+      flags = [],
     }: { registry: UpstreamRegistry; token: JoinToken } & ProcessOptions,
   ): Promise<NodeProcess> {
     const data = path.join(host.directory, 'node');
@@ -129,6 +133,7 @@ export class NodeProcess {
         ...['--registry', registry.name, '--registry-ca', `${registry.name}=${registry.authority}`],
         ...['--listen', PROXY_ADDRESS, '--peer-listen', peer, '--peer-address', peer],
         ...['--certs-directory', '/etc/docker/certs.d', '--name', host.name, '--log-level', logLevel],
+        ...flags,
       ),
       { env },
     );
