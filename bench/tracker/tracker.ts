@@ -34,7 +34,7 @@ async function run({ scope, rounds, signal, say, values }: BenchmarkContext): Pr
   await setting.connect(peers);
   say(`${peers} nodes are connected`);
   const contenders: readonly Contender[] = [
-    setting.rate('joins', 'joins', { seconds, target: setting.target, isKnown: false }),
+    setting.rate('fresh joins', 'joins', { seconds, target: setting.target, isKnown: false }),
     setting.rate('known joins', 'joins', { seconds, target: setting.target, isKnown: true }),
     setting.rate('enrolments', 'enrolments', { seconds }),
     // Leaves the swarm full for whoever announces next.
@@ -44,7 +44,7 @@ async function run({ scope, rounds, signal, say, values }: BenchmarkContext): Pr
   const results = await alternate(contenders, { rounds, signal, say });
   await setting.close();
   const spread = (name: string, figure: string): Spread => spreadOfFigure(results.get(name) ?? [], figure);
-  const rows = ['joins', 'known joins', 'enrolments', 'announces'].map((name) => [
+  const rows = ['known joins', 'fresh joins', 'enrolments', 'announces'].map((name) => [
     name,
     formatSpread(spread(name, 'perSecond')),
     formatSpread(spread(name, 'perCpuSecond')),
@@ -54,14 +54,14 @@ async function run({ scope, rounds, signal, say, values }: BenchmarkContext): Pr
   say(`bytes per 1,000 peers: ${formatSpread(spread('memory', 'bytesPer1000Peers'))}`);
   const median = (name: string, figure = 'perSecond'): number => round(spread(name, figure).median, 0);
   return {
-    joinsPerSecond: median('joins'),
+    joinsPerSecond: median('known joins'),
     enrolmentsPerSecond: median('enrolments'),
     announcesPerSecond: median('announces'),
     bytesPer1000Peers: median('memory', 'bytesPer1000Peers'),
-    knownJoinsPerSecond: median('known joins'),
+    freshJoinsPerSecond: median('fresh joins'),
     perCpuSecond: {
-      joins: median('joins', 'perCpuSecond'),
-      knownJoins: median('known joins', 'perCpuSecond'),
+      joins: median('known joins', 'perCpuSecond'),
+      freshJoins: median('fresh joins', 'perCpuSecond'),
       enrolments: median('enrolments', 'perCpuSecond'),
       announces: median('announces', 'perCpuSecond'),
     },
