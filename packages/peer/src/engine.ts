@@ -361,12 +361,13 @@ export class PeerEngine {
   }
 
   #slotsOf(swarm: Swarm): number {
-    const { uploadSlots, uploadSlotsPerSwarm, minSlotBytesPerSecond } = this.#limits;
+    const { uploadSlots, uploadSlotsPerSwarm, superSeedSlots, minSlotBytesPerSecond } = this.#limits;
     // Each peer that is served should get blocks well before it takes us for dead.
     const paced = Math.floor((this.#options.uploadBytesPerSecond ?? Number.POSITIVE_INFINITY) / minSlotBytesPerSecond);
     let others = 0;
     for (const other of this.#swarms.values()) if (other !== swarm) others += other.servedPeers;
-    return Math.max(1, Math.min(uploadSlotsPerSwarm, Math.min(uploadSlots, paced) - others));
+    const own = swarm.isSuperSeeding ? Math.max(superSeedSlots, uploadSlotsPerSwarm) : uploadSlotsPerSwarm;
+    return Math.max(1, Math.min(own, Math.min(uploadSlots, paced) - others));
   }
 
   #tick(): void {

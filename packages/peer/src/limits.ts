@@ -12,7 +12,7 @@ export interface PeerLimits {
   readonly maxConnections: number;
   /** Connections of one swarm: enough for rarest first to see the swarm, few enough that haves stay cheap. @default 40 */
   readonly maxConnectionsPerSwarm: number;
-  /** A leecher dials until it has this many; the rest of the places is for those who dial us. @default 20 */
+  /** A leecher dials until it has this many; the rest of the places is for those who dial us. @default 10 */
   readonly dialTargetPerSwarm: number;
   /** Dials under way at once. A TLS handshake costs about 1 ms of CPU at each end. @default 16 */
   readonly maxDials: number;
@@ -42,15 +42,17 @@ export interface PeerLimits {
   readonly uploadBatchesPerConnection: number;
   /** Batch buffers of the engine, made when needed; two for each of 64 upload slots. @default 128 */
   readonly maxUploadBuffers: number;
-  /** Peers of one swarm that we serve at once. @default 16 */
+  /** Peers of one swarm that we serve at once. A few get whole pieces soon and pass them on; many would all wait. @default 4 */
   readonly uploadSlotsPerSwarm: number;
+  /** The same while we hold the only copy: whoever is shown a piece must be able to ask for it. @default 16 */
+  readonly superSeedSlots: number;
   /** Peers that we serve at once. Above it each swarm still keeps one slot, so that none starves. @default 64 */
   readonly uploadSlots: number;
   /** Under an upload limit, no more peers are served at once than get so much each, in bytes per second. @default 64 KiB */
   readonly minSlotBytesPerSecond: number;
-  /** How long an upload slot is kept before it may pass to a waiting peer, in ms. @default 10_000 */
+  /** How long an upload slot is kept before it may pass to a waiting peer, in ms. A pull is a matter of seconds. @default 1_000 */
   readonly chokeRoundMs: number;
-  /** Smallest request window of one peer, in bytes. @default 256 KiB */
+  /** Smallest request window of one peer, in bytes. @default 512 KiB */
   readonly minWindowBytes: number;
   /** Largest request window of one peer, in bytes; more gains nothing at 1 GB/s. @default 4 MiB */
   readonly maxWindowBytes: number;
@@ -101,7 +103,7 @@ export interface PeerLimits {
 export const DEFAULT_LIMITS: PeerLimits = Object.freeze({
   maxConnections: 300,
   maxConnectionsPerSwarm: 40,
-  dialTargetPerSwarm: 20,
+  dialTargetPerSwarm: 10,
   maxDials: 16,
   maxPendingHandshakes: 64,
   maxPendingHandshakesPerAddress: 16,
@@ -116,11 +118,12 @@ export const DEFAULT_LIMITS: PeerLimits = Object.freeze({
   uploadBatchBytes: 512 * KIB,
   uploadBatchesPerConnection: 3,
   maxUploadBuffers: 128,
-  uploadSlotsPerSwarm: 16,
+  uploadSlotsPerSwarm: 4,
+  superSeedSlots: 16,
   uploadSlots: 64,
   minSlotBytesPerSecond: 64 * KIB,
-  chokeRoundMs: 10_000,
-  minWindowBytes: 16 * BLOCK_LENGTH,
+  chokeRoundMs: 1_000,
+  minWindowBytes: 32 * BLOCK_LENGTH,
   maxWindowBytes: 4 * MIB,
   requestTimeoutMs: 5_000,
   maxSnubs: 3,

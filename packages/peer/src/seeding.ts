@@ -44,6 +44,11 @@ export class Seeding {
     return this.#served;
   }
 
+  /** Pieces are shown one by one, because we hold the only copy. */
+  get isSuperSeeding(): boolean {
+    return this.#superSeeder !== undefined;
+  }
+
   /** From now on pieces are shown one by one: we hold the only copy. */
   superSeed(): void {
     if (this.#superSeeder !== undefined) return;

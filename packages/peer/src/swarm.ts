@@ -213,6 +213,11 @@ export class Swarm implements ConnectionHost {
     return this.#seeding.served;
   }
 
+  /** This process holds the only copy, as far as it can see. */
+  get isSuperSeeding(): boolean {
+    return this.#seeding.isSuperSeeding;
+  }
+
   get connectionCount(): number {
     return this.#connections.size;
   }
