@@ -17,6 +17,32 @@ test('events happen in the order of their times, and of their making where times
   );
 });
 
+test('events of a common delay keep the same order among all others', () => {
+  const run = (delays: readonly number[], waits: readonly number[]): string[] => {
+    const queue = new EventQueue({ delays });
+    const seen: string[] = [];
+    const plan = (name: string, left: readonly number[]): void => {
+      const [wait, ...rest] = left;
+      if (wait === undefined) return;
+      queue.after(wait, () => {
+        seen.push(`${name} ${queue.now()}`);
+        plan(`${name}a`, rest);
+        plan(`${name}b`, rest.slice(1));
+      });
+    };
+    plan('x', waits);
+    plan('y', waits.toReversed());
+    while (queue.step());
+    return seen;
+  };
+  fc.assert(
+    fc.property(fc.array(fc.nat({ max: 4 }), { maxLength: 8 }), (waits) => {
+      assert.deepEqual(run([1, 2, 3], waits), run([], waits));
+    }),
+    { seed: 1, numRuns: 100 },
+  );
+});
+
 test('what an event brings about happens after it, and never in the past', () => {
   const queue = new EventQueue();
   const seen: string[] = [];

@@ -71,7 +71,7 @@ export class SimNode {
     this.site = site;
     this.isSeeder = isSeeder;
     this.#world = world;
-    this.downlink = new Downlink(downBytesPerMs);
+    this.downlink = new Downlink(clock, downBytesPerMs);
     this.uplink = new Uplink(clock, upBytesPerMs);
     this.held = new Bitfield(pieceCount);
     this.#hashes = new Bitfield(pieceCount);

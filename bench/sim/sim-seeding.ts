@@ -9,7 +9,6 @@ import type { World } from './world.ts';
 /** As in production (`seeding.ts`): haves are gathered for so long, in ms. */
 const HAVE_PAUSE_MS = 20;
 const LIMITS = DEFAULT_LIMITS;
-const SLOTS = LIMITS.uploadSlotsPerSwarm;
 /** Where peers compete for slots, what happens within so long, in ms, is decided at once: production decides each time. */
 const DECISION_MS = 2;
 
@@ -35,6 +34,11 @@ export class SimSeeding {
     this.#world = world;
     this.#choker = new Choker({ clock, roundMs: LIMITS.chokeRoundMs });
     if (node.isSeeder) this.#superSeeder = new SuperSeeder({ geometry, clock, idleMs: LIMITS.superSeedIdleMs });
+  }
+
+  get #slots(): number {
+    const { superSeedSlots, uploadSlotsPerSwarm } = LIMITS;
+    return this.#superSeeder === undefined ? uploadSlotsPerSwarm : Math.max(superSeedSlots, uploadSlotsPerSwarm);
   }
 
   /** What a new peer is told that we have. */
@@ -84,7 +88,7 @@ export class SimSeeding {
   peerInterested(link: Link, isInterested: boolean): void {
     if (isInterested) this.#interested.add(link);
     else this.#interested.delete(link);
-    if (this.#isContended || this.#interested.size > SLOTS) this.#decideSoon();
+    if (this.#isContended || this.#interested.size > this.#slots) this.#decideSoon();
     // The choker serves all for whom there is a slot.
     else if (isInterested) this.#serve(link);
     else this.#stopServing(link);
@@ -107,13 +111,17 @@ export class SimSeeding {
 
   /** Hands out the upload slots, where there are fewer than peers that want one. */
   #decide(): void {
+    const slots = this.#slots;
     if (!this.#isContended) {
-      if (this.#interested.size <= SLOTS) return;
+      if (this.#interested.size <= slots) {
+        for (const link of this.#interested) if (!this.#served.has(link)) this.#serve(link);
+        return;
+      }
       // The choker learns who is served already: it was not asked while there was nothing to choose.
-      this.#choker.decide(facts(this.#served), SLOTS);
+      this.#choker.decide(facts(this.#served), slots);
     }
-    this.#isContended = this.#interested.size > SLOTS;
-    const chosen = this.#choker.decide(facts(this.#interested), SLOTS);
+    this.#isContended = this.#interested.size > slots;
+    const chosen = this.#choker.decide(facts(this.#interested), slots);
     for (const link of [...this.#served]) if (!chosen.has(link)) this.#stopServing(link);
     for (const link of chosen) if (!this.#served.has(link)) this.#serve(link);
   }

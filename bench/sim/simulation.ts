@@ -1,4 +1,5 @@
 import { parseClusterId, parseDigest, parseNodeId, parseRegistryHost, pieceGeometry, swarmIdOf } from '@sealift/core';
+import { DEFAULT_LIMITS } from '../../packages/peer/src/limits.ts';
 import { seededRandom } from '../../packages/peer/src/random.ts';
 import { Handout } from '../../packages/tracker/src/swarm/handout.ts';
 import { SwarmTable } from '../../packages/tracker/src/swarm/swarm-table.ts';
@@ -68,7 +69,7 @@ interface Plan {
 /** Rolls one blob out to all nodes at the same moment. The same setting gives the same result. */
 export function simulate(setting: SimSetting): SimResult {
   const random = seededRandom(setting.seed);
-  const queue = new EventQueue();
+  const queue = new EventQueue({ delays: [LATENCY_MS.near, LATENCY_MS.far, DEFAULT_LIMITS.tickMs] });
   const realGeometry = pieceGeometry(setting.sizeBytes, setting.pieceLength);
   const geometry = pieceGeometry(Math.ceil(setting.sizeBytes / SCALE), realGeometry.pieceLength / SCALE);
   const tracker = new SimTracker(queue, random);

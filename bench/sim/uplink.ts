@@ -1,23 +1,60 @@
+import type { BlockRange } from '@sealift/bittorrent';
 import type { EventQueue } from './event-queue.ts';
 import type { Link } from './link.ts';
 
-/** A downlink: takes what comes, one byte after the other. */
-export class Downlink {
-  readonly #bytesPerMs: number;
-  #freeAt = 0;
+interface Arrival {
+  readonly block: BlockRange;
+  /** When its last byte has left the other side, in ms. */
+  readonly sentAt: number;
+}
 
-  constructor(bytesPerMs: number) {
+/** A downlink, shared by the connections on which something comes: a block of each in its turn, as TCP would share it. */
+export class Downlink {
+  readonly #queue: EventQueue;
+  readonly #bytesPerMs: number;
+  readonly #waiting = new Map<Link, Arrival[]>();
+  #isBusy = false;
+
+  constructor(queue: EventQueue, bytesPerMs: number) {
+    this.#queue = queue;
     this.#bytesPerMs = bytesPerMs;
   }
 
-  /** When the last of `length` bytes is here that begin to come at `startAt` and leave the other side by `sentAt`. */
-  receive(length: number, startAt: number, sentAt: number): number {
-    this.#freeAt = Math.max(sentAt, Math.max(this.#freeAt, startAt) + length / this.#bytesPerMs);
-    return this.#freeAt;
+  /** A block begins to come over `link`, and has left the other side at `sentAt`. */
+  receive(link: Link, block: BlockRange, sentAt: number): void {
+    if (!this.#isBusy) {
+      this.#take(link, { block, sentAt });
+      return;
+    }
+    const line = this.#waiting.get(link);
+    if (line === undefined) this.#waiting.set(link, [{ block, sentAt }]);
+    else line.push({ block, sentAt });
+  }
+
+  #take(link: Link, { block, sentAt }: Arrival): void {
+    this.#isBusy = true;
+    const hereAt = Math.max(sentAt, this.#queue.now() + block.length / this.#bytesPerMs);
+    this.#queue.at(hereAt + link.node.latencyTo(link.remote), () => link.node.blockArrived(link, block));
+    this.#queue.at(hereAt, () => {
+      this.#isBusy = false;
+      this.#takeNext();
+    });
+  }
+
+  #takeNext(): void {
+    for (const [link, line] of this.#waiting) {
+      const arrival = line.shift();
+      // To the end of the line of connections.
+      this.#waiting.delete(link);
+      if (arrival === undefined) continue;
+      if (line.length > 0) this.#waiting.set(link, line);
+      this.#take(link, arrival);
+      return;
+    }
   }
 }
 
-/** An uplink, shared by the connections that have something to send: each sends a block in its turn, as TCP would share it. */
+/** An uplink, shared by the connections that have something to send: each sends a block in its turn. */
 export class Uplink {
   readonly #queue: EventQueue;
   readonly #bytesPerMs: number;
@@ -45,11 +82,8 @@ export class Uplink {
       if (link.uploads.length > 0) this.#turns.add(link);
       this.#isBusy = true;
       this.sentBytes += block.length;
-      const startAt = this.#queue.now();
-      const sentAt = startAt + block.length / this.#bytesPerMs;
-      const hereAt = link.remote.downlink.receive(block.length, startAt, sentAt);
-      const { mirror } = link;
-      this.#queue.at(hereAt + link.node.latencyTo(link.remote), () => mirror.node.blockArrived(mirror, block));
+      const sentAt = this.#queue.now() + block.length / this.#bytesPerMs;
+      link.remote.downlink.receive(link.mirror, block, sentAt);
       this.#queue.at(sentAt, () => {
         this.#isBusy = false;
         this.#sendNext();
