@@ -26,7 +26,8 @@ export function formatFlameGraph(tree: CallTree, { title }: { title: string }): 
   const rows = Math.max(...boxes.map(({ depth }) => depth)) + 1;
   const height = HEAD_HEIGHT + rows * ROW_HEIGHT + 4;
   const body = boxes.map((box) => formatBox(box, tree.totalMicros, height)).join('\n');
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="monospace" font-size="10">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" font-family="monospace" font-size="10">
+<title>${escapeXml(title)}</title>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="8" y="21" font-size="14">${escapeXml(title)}</text>
 ${body}
