@@ -3,7 +3,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { type BlobRef, isAppError, parseDigest, parseRegistryHost, parseRepository } from '@sealift/core';
-import { createLoopbackCertificate, FakeRegistry } from '@sealift/testkit';
+import { createLoopbackCertificate, type FakeFault, FakeRegistry } from '@sealift/testkit';
 import { RegistryClient } from './client.ts';
 
 const SECRET = 'czNjcjN0LXZhbHVl';
@@ -83,15 +83,61 @@ test('a HEAD that is answered with 200 is a yes, with the size', async () => {
   assert.deepEqual({ gets, heads }, { gets: 0, heads: 1 });
 });
 
-test('a HEAD that is answered with a redirect is a yes, and the redirect is not followed', async () => {
+test('a HEAD that is answered with a redirect is a yes once the first byte has come, without the credential', async () => {
   registry.isRedirecting = true;
-  const { blob } = newBlob();
+  const { blob } = newBlob(1234);
   const verdict = await client.headBlob(blob, { authorization: AUTHORIZATION, signal: never() });
-  assert.deepEqual(verdict, { kind: 'yes', size: undefined });
-  assert.equal(
-    registry.requests.some(({ at, path }) => at === 'cdn' && path.includes(blob.digest)),
-    false,
-  );
+  assert.deepEqual(verdict, { kind: 'yes', size: 1234 });
+  const [byte, ...others] = registry.requests.filter(({ at, path }) => at === 'cdn' && path.includes(blob.digest));
+  assert.deepEqual([byte?.method, byte?.headers.range, byte?.headers.authorization], ['GET', 'bytes=0-0', undefined]);
+  assert.deepEqual(others, []);
+});
+
+/** What a redirect leads to, which is no proof that the blob may be pulled. */
+const nothings: readonly [name: string, fault: FakeFault][] = [
+  ['a page in HTML', { kind: 'headers', headers: { 'content-type': 'text/html; charset=utf-8' } }],
+  ['a page that knows no ranges', { kind: 'status', status: 200 }],
+  ['another range', { kind: 'headers', headers: { 'content-range': 'bytes 0-1/100000' } }],
+  ['another digest', { kind: 'headers', headers: { 'docker-content-digest': MISSING } }],
+  ['a refusal of the other host', { kind: 'status', status: 403 }],
+  ['a login', { kind: 'status', status: 401 }],
+  ['a fault', { kind: 'status', status: 503 }],
+  ['a reset', { kind: 'reset' }],
+];
+for (const [name, fault] of nothings) {
+  test(`a HEAD whose redirect leads to ${name} says nothing`, async () => {
+    registry.isRedirecting = true;
+    const { blob } = newBlob();
+    // Twice, because a request on a kept connection is sent again after a reset.
+    registry.fail(blob.digest, fault, { at: 'cdn', times: 2 });
+    const { kind } = await client.headBlob(blob, { authorization: AUTHORIZATION, signal: never() });
+    assert.equal(kind, 'unavailable');
+  });
+}
+
+test('a gateway that sends strangers to a login on its own address says nothing', async () => {
+  const login: readonly FakeFault[] = [
+    { kind: 'status', status: 200 },
+    { kind: 'headers', headers: { 'content-type': 'text/html' } },
+  ];
+  for (const page of login) {
+    const { blob } = newBlob();
+    const { digest } = newBlob().blob;
+    const headers = { location: `/v2/team/app/blobs/${digest}` };
+    registry.fail(digest, page);
+    registry.fail(blob.digest, { kind: 'status', status: 302, headers }, { times: 2 });
+    const { kind } = await client.headBlob(blob, { authorization: undefined, signal: never() });
+    assert.equal(kind, 'unavailable');
+  }
+});
+
+test('a HEAD is redirected and the GET refused: the refusal counts', async () => {
+  const { blob } = newBlob();
+  const headers = { location: 'https://elsewhere.example/' };
+  registry.fail(blob.digest, { kind: 'status', status: 307, headers }, { method: 'HEAD' });
+  registry.fail(blob.digest, { kind: 'status', status: 403 }, { method: 'GET' });
+  const verdict = await client.headBlob(blob, { authorization: AUTHORIZATION, signal: never() });
+  assert.deepEqual(verdict, { kind: 'no', status: 403 });
 });
 
 for (const status of [401, 403, 404]) {
@@ -135,7 +181,8 @@ test('a redirect that nobody may follow says nothing', async () => {
     { location: `https://a:${SECRET}@cdn.example/` },
   ]) {
     const { blob } = newBlob();
-    registry.fail(blob.digest, { kind: 'status', status: 307, headers: headers as Record<string, string> });
+    const fault = { kind: 'status', status: 307, headers: headers as Record<string, string> } as const;
+    registry.fail(blob.digest, fault, { times: 2 });
     const verdict = await client.headBlob(blob, { authorization: undefined, signal: never() });
     assert.equal(verdict.kind, 'unavailable');
     assert.equal(JSON.stringify(verdict).includes(SECRET), false);

@@ -6,7 +6,7 @@ import { BlobBody } from './blob-body.ts';
 import { ConnectionPools, type Connections } from './connections.ts';
 import { parseContentLength, parseContentRange } from './content-range.ts';
 import { type Answer, discard, type ExchangeOptions, exchange, readBody } from './exchange.ts';
-import { blobVerdict, type HeadVerdict } from './head-verdict.ts';
+import { byteVerdict, FIRST_BYTE, type HeadVerdict, headVerdict, leadsElsewhere } from './head-verdict.ts';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.ts';
 import { isTag } from './reference.ts';
 import type { RegistryConfig } from './registry-config.ts';
@@ -75,18 +75,25 @@ export class RegistryClient {
   }
 
   /**
-   * Asks whether whoever holds `authorization` may pull `blob`, by a HEAD of that very blob. A redirect is not followed.
-   * See {@link HeadVerdict}.
+   * Asks whether whoever holds `authorization` may pull `blob`, by a HEAD of that very blob. Where that is redirected, by a GET
+   * of its first byte, as a client that pulls would send it: presigned URLs are good for one method only, and a redirect alone
+   * proves nothing. See {@link HeadVerdict}.
    */
   async headBlob(
     blob: BlobRef,
     { authorization, signal }: { authorization: string | undefined; signal: AbortSignal },
   ): Promise<HeadVerdict> {
+    const { bodyTimeoutMs } = this.#timeouts;
+    const from = blobUrl(blob);
     try {
       const options = this.#options('HEAD', 'calls', { registry: blob.registry, authorization, signal });
-      const answer = await exchange(blobUrl(blob), options);
-      discard(answer, this.#timeouts.bodyTimeoutMs);
-      return blobVerdict(answer, blob.digest, blobUrl(blob));
+      const answer = await exchange(from, options);
+      discard(answer, bodyTimeoutMs);
+      if (!leadsElsewhere(answer)) return headVerdict(answer, blob.digest);
+      const headers = { ...options.headers, range: FIRST_BYTE };
+      const { answer: byte, url } = await this.#follow(from, { ...options, method: 'GET', headers });
+      discard(byte, bodyTimeoutMs);
+      return byteVerdict(byte, blob.digest, { isElsewhere: url.origin !== from.origin });
     } catch (error) {
       signal.throwIfAborted();
       if (!isAppError(error, 'REGISTRY_UNAVAILABLE')) throw error;

@@ -1,47 +1,72 @@
-import { type Digest, isAppError } from '@sealift/core';
-import { parseContentLength } from './content-range.ts';
+import type { Digest } from '@sealift/core';
+import { parseContentLength, parseContentRange } from './content-range.ts';
 import type { Answer } from './exchange.ts';
-import { redirectTarget } from './redirect.ts';
 
 /**
- * What a HEAD of a blob says about the right to pull it. `no` is the registry's own refusal (401, 403 or 404);
- * `unavailable` says nothing either way, and whoever grants rights must not take it for a yes.
+ * What the registry says about the right to pull a blob. `no` is its own refusal (401, 403 or 404); `unavailable` says
+ * nothing either way, and whoever grants rights must not take it for a yes.
  */
 export type HeadVerdict =
   | { readonly kind: 'yes' /** Bytes of the blob, if told. */; readonly size: number | undefined }
   | { readonly kind: 'no'; readonly status: number }
   | { readonly kind: 'unavailable'; readonly reason: string };
 
+type Head = Pick<Answer, 'statusCode' | 'headers'>;
+
+/** The one byte that {@link byteVerdict} wants to see. */
+export const FIRST_BYTE = 'bytes=0-0';
+
 /**
- * Reads the verdict from an answer. 302 and 307 send a client that may pull to where the bytes are, which is a yes. The other
- * redirects are about the address and not about the right (301, 308: the registry has moved; 303: read a page), and a page
- * in HTML comes from a gateway that stands before the registry: neither proves anything.
+ * Whether the answer to a HEAD sends a client to where the bytes are. The other redirects are about the address and not about
+ * the right (301, 308: the registry has moved; 303: read a page).
  */
-export function blobVerdict(
-  { statusCode, headers }: Pick<Answer, 'statusCode' | 'headers'>,
-  digest: Digest,
-  url: URL,
-): HeadVerdict {
-  if (statusCode === 401 || statusCode === 403 || statusCode === 404) return { kind: 'no', status: statusCode };
-  if (statusCode === 302 || statusCode === 307) {
-    try {
-      redirectTarget(headers['location'], url);
-      return { kind: 'yes', size: undefined };
-    } catch (error) {
-      return {
-        kind: 'unavailable',
-        reason: isAppError(error) ? String(error.details['reason']) : 'no usable Location',
-      };
-    }
-  }
-  if (statusCode !== 200) return { kind: 'unavailable', reason: `an unexpected status, ${statusCode}` };
-  if (/^text\/html\b/i.test(String(headers['content-type'] ?? ''))) {
-    return { kind: 'unavailable', reason: 'a page instead of a blob' };
-  }
-  const named = headers['docker-content-digest'];
-  if (named !== undefined && named !== digest) return { kind: 'unavailable', reason: 'another digest than asked for' };
+export function leadsElsewhere({ statusCode }: Head): boolean {
+  return statusCode === 302 || statusCode === 307;
+}
+
+/** Reads the verdict from the registry's own answer to a HEAD of the blob. */
+export function headVerdict(answer: Head, digest: Digest): HeadVerdict {
+  const { statusCode, headers } = answer;
+  if (isRefusal(statusCode)) return { kind: 'no', status: statusCode };
+  if (statusCode !== 200) return unavailable(`an unexpected status, ${statusCode}`);
+  const problem = problemOf(answer, digest);
+  if (problem !== undefined) return unavailable(problem);
   const isEncoded = headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity';
   const size = isEncoded ? undefined : parseContentLength(headers['content-length']);
   // No blob of use is empty: some registries write 0 where they mean that they do not say.
   return { kind: 'yes', size: size === 0 ? undefined : size };
+}
+
+/**
+ * Reads the verdict from the answer to a GET of {@link FIRST_BYTE}, after all redirects. A gateway before the registry sends
+ * strangers to a page where they may log in, and the registry sends who may pull to the bytes: only the bytes tell the one
+ * from the other. A page is made on demand and knows no ranges, so a yes is a 206 of that very byte, or the digest by name.
+ */
+export function byteVerdict(answer: Head, digest: Digest, { isElsewhere }: { isElsewhere: boolean }): HeadVerdict {
+  const { statusCode, headers } = answer;
+  // A no of a host that we were sent to, such as a signed URL that has ended, is not the registry's no.
+  if (isRefusal(statusCode) && !isElsewhere) return { kind: 'no', status: statusCode };
+  const problem = problemOf(answer, digest);
+  if (problem !== undefined) return unavailable(problem);
+  if (statusCode === 206) {
+    const range = parseContentRange(headers['content-range']);
+    if (range?.first === 0 && range.last === 0) return { kind: 'yes', size: range.size };
+  }
+  if (statusCode === 200 && headers['docker-content-digest'] === digest) return { kind: 'yes', size: undefined };
+  return unavailable(`a redirect to something else than the blob, ${statusCode}`);
+}
+
+/** Why an answer cannot be about this blob. A page in HTML comes from a gateway that stands before the registry. */
+function problemOf({ headers }: Head, digest: Digest): string | undefined {
+  if (/^text\/html\b/i.test(String(headers['content-type'] ?? ''))) return 'a page instead of a blob';
+  const named = headers['docker-content-digest'];
+  return named === undefined || named === digest ? undefined : 'another digest than asked for';
+}
+
+function isRefusal(status: number): boolean {
+  return status === 401 || status === 403 || status === 404;
+}
+
+function unavailable(reason: string): HeadVerdict {
+  return { kind: 'unavailable', reason };
 }

@@ -38,50 +38,55 @@ export async function sendFakeBody(request: IncomingMessage, response: ServerRes
     sendJson(response, fault.status, { errors: [{ code: 'UNAVAILABLE', message: 'a fault' }] }, fault.headers);
     return;
   }
-  const { start, status, range } = fault?.kind === 'ignore-range' ? WHOLE : rangeOf(request, body.bytes.length);
+  const { length } = body.bytes;
+  const { start, end, status, range } = fault?.kind === 'ignore-range' ? whole(length) : rangeOf(request, length);
   if (start === undefined) {
     sendJson(response, 416, { errors: [{ code: 'RANGE_INVALID' }] }, range);
     return;
   }
   const replaced = fault?.kind === 'headers' ? fault.headers : {};
-  const headers = { ...body.headers, ...range, ...lengthOf(body, start), ...replaced };
+  const headers = { ...body.headers, ...range, ...lengthOf(body, end - start), ...replaced };
   response.writeHead(status, Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined)));
   if (request.method === 'HEAD') {
     response.end();
     return;
   }
   response.flushHeaders();
-  await sendBytes(response, body, start);
+  await sendBytes(response, body, { start, end });
 }
 
-const WHOLE: { start: number | undefined; status: number; range: Record<string, string> } = {
-  start: 0,
-  status: 200,
-  range: {},
-};
+interface Part {
+  /** `undefined` if the blob has no such part. */
+  readonly start: number | undefined;
+  readonly end: number;
+  readonly status: number;
+  readonly range: Record<string, string>;
+}
 
-function rangeOf(request: IncomingMessage, size: number): typeof WHOLE {
+function whole(size: number): Part {
+  return { start: 0, end: size, status: 200, range: {} };
+}
+
+function rangeOf(request: IncomingMessage, size: number): Part {
   const groups = /^bytes=(?<first>[0-9]+)-(?<last>[0-9]*)$/.exec(request.headers.range ?? '')?.groups;
-  if (groups === undefined) return WHOLE;
+  if (groups === undefined) return whole(size);
   const start = Number(groups['first']);
-  // Clients of ours always ask for all the rest.
-  if (start >= size || groups['last'] !== '')
-    return { start: undefined, status: 416, range: { 'content-range': `bytes */${size}` } };
-  return { start, status: 206, range: { 'content-range': `bytes ${start}-${size - 1}/${size}` } };
+  const end = groups['last'] === '' ? size : Math.min(size, Number(groups['last']) + 1);
+  if (start >= end) return { start: undefined, end, status: 416, range: { 'content-range': `bytes */${size}` } };
+  return { start, end, status: 206, range: { 'content-range': `bytes ${start}-${end - 1}/${size}` } };
 }
 
-function lengthOf({ bytes, fault }: FakeBody, start: number): Record<string, string | undefined> {
+function lengthOf({ fault }: FakeBody, length: number): Record<string, string | undefined> {
   if (fault?.kind === 'no-content-length') return {};
-  return { 'content-length': String(fault?.kind === 'content-length' ? fault.length : bytes.length - start) };
+  return { 'content-length': String(fault?.kind === 'content-length' ? fault.length : length) };
 }
 
 async function sendBytes(
   response: ServerResponse,
   { bytes, fault, held, onSent }: FakeBody,
-  start: number,
+  { start, end }: { start: number; end: number },
 ): Promise<void> {
-  const stop =
-    fault?.kind === 'cut' || fault?.kind === 'stall' ? Math.min(bytes.length, start + fault.afterBytes) : bytes.length;
+  const stop = fault?.kind === 'cut' || fault?.kind === 'stall' ? Math.min(end, start + fault.afterBytes) : end;
   response.once('close', () => held?.remove(response));
   for (let at = start; at < stop && !response.destroyed; ) {
     const allowed = held === undefined ? stop : await held.allowance(response, at);
