@@ -24,7 +24,7 @@ const limits = { maxQueuedRequests: 4, maxUselessMessagesPerMinute: 10 };
 function scene({ role = 'node' as 'node' | 'seeder', isDialer = false } = {}) {
   const clock = new FakeClock();
   const remote: Identity = {
-    ...{ clusterId, role, id: nodeIdOf('alice'), x5tS256: 'x'.repeat(43) },
+    ...{ clusterId, role, id: nodeIdOf('alice'), x5tS256: 'x'.repeat(43), issuer: 'CN=test' },
     ...{ notBefore: clock.now() - 1_000, notAfter: clock.now() + 3_600_000 },
   };
   const claims: GrantClaims = {

@@ -2,8 +2,8 @@ import { createHash, randomBytes, type webcrypto } from 'node:crypto';
 import { KEY_ALGORITHM } from './keys.ts';
 import { x509 } from './x509.ts';
 
-/** How far back certificates start, in ms: the clock of another host may be behind ours. */
-export const BACKDATE_MS = 60_000;
+/** How far back certificates start, in ms: the clock of another host may be five minutes behind ours, and a little more. */
+export const BACKDATE_MS = 6 * 60_000;
 
 /** Who signs. */
 export interface Issuer {
@@ -48,6 +48,36 @@ export async function selfSignCa({
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
       ...extensions,
+    ],
+  });
+}
+
+/** Signs the key of another CA, so that who trusts `issuer` can come to trust that one. */
+export async function signCa({
+  issuer,
+  subject,
+  publicKey,
+  validity,
+}: {
+  issuer: Issuer;
+  subject: x509.Name;
+  publicKey: webcrypto.CryptoKey;
+  validity: Validity;
+}): Promise<x509.X509Certificate> {
+  return await x509.X509CertificateGenerator.create({
+    serialNumber: newSerial(),
+    subject,
+    issuer: issuer.certificate.subjectName,
+    publicKey,
+    signingKey: issuer.privateKey,
+    signingAlgorithm: KEY_ALGORITHM,
+    notBefore: new Date(validity.notBefore),
+    notAfter: new Date(validity.notAfter),
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.certificate),
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
     ],
   });
 }

@@ -13,6 +13,8 @@ export interface Identity {
   readonly id: NodeId;
   /** base64url SHA-256 of the DER, as in a grant's `cnf` (RFC 8705 §3.1). */
   readonly x5tS256: string;
+  /** The name of the CA that signed it: one that has been retired since is no longer good. */
+  readonly issuer: string;
   readonly notBefore: number;
   readonly notAfter: number;
 }
@@ -35,6 +37,7 @@ export function identityOfCertificate(certificate: X509Certificate): Identity {
   return {
     ...identity,
     x5tS256: thumbprintOf(certificate.raw),
+    issuer: certificate.issuer,
     notBefore: certificate.validFromDate.getTime(),
     notAfter: certificate.validToDate.getTime(),
   };

@@ -1,8 +1,16 @@
 import { createPrivateKey, KeyObject, type webcrypto, X509Certificate } from 'node:crypto';
 import { AppError, type Clock, type ClusterId, systemClock } from '@sealift/core';
-import { certificatePem, fingerprintOf, type Issuer, selfSignCa, thumbprintOf, validityFrom } from './certificate.ts';
+import {
+  certificatePem,
+  fingerprintOf,
+  type Issuer,
+  selfSignCa,
+  signCa,
+  thumbprintOf,
+  validityFrom,
+} from './certificate.ts';
 import type { CheckedCsr } from './csr-policy.ts';
-import { exportPrivateKeyPem, importSigningKey, newKeyPair } from './keys.ts';
+import { exportPrivateKeyPem, importSigningKey, KEY_ALGORITHM, newKeyPair } from './keys.ts';
 import { type LeafIssuer, leafIssuerOf, pemOfDer, signLeafFast } from './leaf.ts';
 import { clusterNameConstraints } from './name-constraints.ts';
 import { type CertificateProfile, extendedKeyUsagesOf, namesOf } from './profile.ts';
@@ -30,6 +38,8 @@ export class SwarmCa {
   readonly certificatePem: string;
   /** `sha256:<hex>` of the DER: what a join token carries. */
   readonly fingerprint: string;
+  /** Its subject as text, which is the `issuer` of its leaves' identities. Differs between the CAs of one cluster. */
+  readonly name: string;
   readonly #issuer: Issuer;
   readonly #leafIssuer: LeafIssuer;
   readonly #clock: Clock;
@@ -38,6 +48,7 @@ export class SwarmCa {
     this.clusterId = clusterId;
     this.certificatePem = certificatePem(issuer.certificate);
     this.fingerprint = fingerprintOf(issuer.certificate.rawData);
+    this.name = new X509Certificate(this.certificatePem).subject;
     this.#issuer = issuer;
     this.#leafIssuer = leafIssuer;
     this.#clock = clock;
@@ -48,12 +59,23 @@ export class SwarmCa {
     return new SwarmCa(clusterId, issuer, leafIssuer, clock);
   }
 
-  /** A new CA with a new key, held to URIs of this cluster by a name constraint. */
-  static async create({ clusterId, clock = systemClock }: { clusterId: ClusterId; clock?: Clock }): Promise<SwarmCa> {
+  /**
+   * A new CA with a new key, held to URIs of this cluster by a name constraint. `generation` tells the CAs of one cluster
+   * apart: two of one name would be tried for each other's leaves.
+   */
+  static async create({
+    clusterId,
+    generation = 1,
+    clock = systemClock,
+  }: {
+    clusterId: ClusterId;
+    generation?: number;
+    clock?: Clock;
+  }): Promise<SwarmCa> {
     const keys = await newKeyPair({ isExtractable: true });
     const certificate = await selfSignCa({
       keys,
-      commonName: `Sealift swarm CA ${clusterId}`,
+      commonName: `Sealift swarm CA ${clusterId}${generation === 1 ? '' : ` ${generation}`}`,
       validity: validityFrom(clock.now(), CA_TTL_MS),
       extensions: [
         new x509.SubjectAlternativeNameExtension([{ type: 'url', value: formatClusterUri(clusterId) }]),
@@ -79,13 +101,29 @@ export class SwarmCa {
     return await SwarmCa.#of(clusterId, { certificate: new x509.X509Certificate(certificate.raw), privateKey }, clock);
   }
 
+  /**
+   * A certificate of this CA for the key of `other`, in PEM, good for `ttlMs`: during a rotation it tells who knows only
+   * this CA that the other one counts too. For `fetchTrustAnchor` alone: to TLS it proves nothing, since our CAs may sign
+   * leaves only.
+   */
+  async vouchFor(other: SwarmCa, { ttlMs }: { ttlMs: number }): Promise<string> {
+    const { certificate } = other.#issuer;
+    const crossed = await signCa({
+      issuer: this.#issuer,
+      subject: certificate.subjectName,
+      publicKey: await certificate.publicKey.export(KEY_ALGORITHM, ['verify']),
+      validity: validityFrom(this.#clock.now(), ttlMs, this.#issuer.certificate),
+    });
+    return certificatePem(crossed);
+  }
+
   /** PKCS #8 PEM of the CA's key. The caller keeps it 0600. */
   async exportPrivateKey(): Promise<string> {
     return exportPrivateKeyPem(this.#issuer.privateKey);
   }
 
   /**
-   * Certifies the key of `csr`, once, as `profile` says. Starts 60 s ago and never outlives the CA. Throws
+   * Certifies the key of `csr`, once, as `profile` says. Starts six minutes ago and never outlives the CA. Throws
    * `CERTIFICATE_REJECTED` for a profile that must not be signed or an expired CA, `CSR_REJECTED` for a used `csr`.
    */
   async issue(profile: CertificateProfile, csr: CheckedCsr): Promise<IssuedCertificate> {

@@ -12,13 +12,19 @@ export type TrackerConnectOptions = Omit<ConnectionOptions, 'host' | 'port' | 'p
 
 /**
  * Options of the tracker's HTTPS server. A client certificate is asked for but not demanded, since enrolment has none yet:
- * every other route must hold the socket against `identityOfSocket`. Sends the CA after the leaf, for `fetchTrustAnchor`.
+ * every other route must hold the socket against `identityOfSocket`. Sends `chain` after the leaf, for `fetchTrustAnchor`;
+ * that is the CA, and during a rotation what leads from it to the other one.
  */
-export function trackerServerOptions({ trustAnchors, certificatePem, privateKeyPem }: TlsMaterial): TlsOptions {
+export function trackerServerOptions({
+  trustAnchors,
+  certificatePem,
+  privateKeyPem,
+  chain = trustAnchors,
+}: TlsMaterial & { readonly chain?: string }): TlsOptions {
   return {
     minVersion: 'TLSv1.3',
     ca: trustAnchors,
-    cert: `${certificatePem.trim()}\n${trustAnchors}`,
+    cert: `${certificatePem.trim()}\n${chain}`,
     key: privateKeyPem,
     requestCert: true,
     rejectUnauthorized: false,

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { before, type TestContext, test } from 'node:test';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
-import { parseClusterId } from '@sealift/core';
+import { parseClusterId, systemClock } from '@sealift/core';
 import { HostileCertificates } from '@sealift/testkit';
 import { SwarmCa } from './swarm-ca.ts';
 import type { TlsMaterial } from './tls-material.ts';
@@ -58,12 +58,33 @@ test('the CA that the fingerprint names is fetched, and no byte is sent', async 
   assert.equal(receivedBytes, 0);
 });
 
-test('during a rotation the CA is found whichever comes first', async (t) => {
-  const next = await SwarmCa.create({ clusterId });
-  for (const trustAnchors of [ca.certificatePem + next.certificatePem, next.certificatePem + ca.certificatePem]) {
-    const origin = await listenTls(t, trackerServerOptions({ ...tracker, trustAnchors }));
-    const anchor = await fetchTrustAnchor({ origin, fingerprint: ca.fingerprint }, { signal: t.signal });
-    assert.equal(anchor, ca.certificatePem);
+test('during a rotation either fingerprint leads to the CA of the leaf', async (t) => {
+  const next = await SwarmCa.create({ clusterId, generation: 2 });
+  const trustAnchors = ca.certificatePem + next.certificatePem;
+  const voucher = await next.vouchFor(ca, { ttlMs: 60_000 });
+  const chain = ca.certificatePem + voucher + next.certificatePem;
+  const origin = await listenTls(t, trackerServerOptions({ ...tracker, trustAnchors, chain }));
+  const fetched = (fingerprint: string): Promise<string> =>
+    fetchTrustAnchor({ origin, fingerprint }, { signal: t.signal });
+  assert.equal(await fetched(ca.fingerprint), ca.certificatePem);
+  assert.equal(await fetched(next.fingerprint), next.certificatePem + ca.certificatePem);
+});
+
+test('a CA is not trusted because of a voucher that is over, of another key, or missing', async (t) => {
+  const next = await SwarmCa.create({ clusterId, generation: 2 });
+  const namesake = await SwarmCa.create({ clusterId });
+  const over = await next.vouchFor(ca, { ttlMs: 60_000 });
+  const vouchers = [
+    { name: 'over', voucher: over, clock: { now: () => Date.now() + 60_001 } },
+    { name: 'of another key', voucher: await next.vouchFor(namesake, { ttlMs: 60_000 }), clock: systemClock },
+    { name: 'by another CA', voucher: await namesake.vouchFor(ca, { ttlMs: 60_000 }), clock: systemClock },
+    { name: 'missing', voucher: '', clock: systemClock },
+  ];
+  for (const { name, voucher, clock } of vouchers) {
+    const chain = ca.certificatePem + voucher + next.certificatePem;
+    const origin = await listenTls(t, trackerServerOptions({ ...tracker, chain }));
+    const fetched = fetchTrustAnchor({ origin, fingerprint: next.fingerprint }, { signal: t.signal, clock });
+    await assert.rejects(fetched, { code: 'TRUST_ANCHOR_MISMATCH' }, name);
   }
 });
 
