@@ -96,7 +96,7 @@ test('a HEAD that is answered with a redirect is a yes once the first byte has c
 /** What a redirect leads to, which is no proof that the blob may be pulled. */
 const nothings: readonly [name: string, fault: FakeFault][] = [
   ['a page in HTML', { kind: 'headers', headers: { 'content-type': 'text/html; charset=utf-8' } }],
-  ['a page that knows no ranges', { kind: 'status', status: 200 }],
+  ['an answer for programs to read', { kind: 'status', status: 200 }],
   ['another range', { kind: 'headers', headers: { 'content-range': 'bytes 0-1/100000' } }],
   ['another digest', { kind: 'headers', headers: { 'docker-content-digest': MISSING } }],
   ['a refusal of the other host', { kind: 'status', status: 403 }],
@@ -108,8 +108,8 @@ for (const [name, fault] of nothings) {
   test(`a HEAD whose redirect leads to ${name} says nothing`, async () => {
     registry.isRedirecting = true;
     const { blob } = newBlob();
-    // Twice, because a request on a kept connection is sent again after a reset.
-    registry.fail(blob.digest, fault, { at: 'cdn', times: 2 });
+    // Two questions, and a request on a kept connection is sent again after a reset.
+    registry.fail(blob.digest, fault, { at: 'cdn', times: 4 });
     const { kind } = await client.headBlob(blob, { authorization: AUTHORIZATION, signal: never() });
     assert.equal(kind, 'unavailable');
   });
@@ -129,6 +129,27 @@ test('a gateway that sends strangers to a login on its own address says nothing'
     const { kind } = await client.headBlob(blob, { authorization: undefined, signal: never() });
     assert.equal(kind, 'unavailable');
   }
+});
+
+test('a redirect to a host that knows no ranges is a yes, and the registry is asked only once', async () => {
+  registry.isRedirecting = true;
+  const { blob } = newBlob(1234);
+  registry.fail(blob.digest, { kind: 'ignore-range' }, { at: 'cdn' });
+  const verdict = await client.headBlob(blob, { authorization: AUTHORIZATION, signal: never() });
+  assert.deepEqual(verdict, { kind: 'yes', size: 1234 });
+  const asked = registry.requests.filter(({ at, path }) => at !== 'cdn' && path.includes(blob.digest));
+  assert.deepEqual(
+    asked.map(({ method }) => method),
+    ['HEAD'],
+  );
+});
+
+test('a redirect that is good for a HEAD only is asked for once more as a pull would', async () => {
+  registry.isRedirecting = true;
+  const { blob } = newBlob(1234);
+  registry.fail(blob.digest, { kind: 'status', status: 403 }, { at: 'cdn', times: 1 });
+  const verdict = await client.headBlob(blob, { authorization: AUTHORIZATION, signal: never() });
+  assert.deepEqual(verdict, { kind: 'yes', size: 1234 });
 });
 
 test('a HEAD is redirected and the GET refused: the refusal counts', async () => {

@@ -1,12 +1,23 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { AppError, type BlobRef, digestFromSha256, isAppError, isDigest, type RegistryHost } from '@sealift/core';
+import {
+  AppError,
+  type BlobRef,
+  type Digest,
+  digestFromSha256,
+  isAppError,
+  isDigest,
+  type RegistryHost,
+} from '@sealift/core';
+import { parseChallenge } from './auth-challenge.ts';
 import { checkAuthorization } from './authorization.ts';
 import { BlobBody } from './blob-body.ts';
+import { formatBlobPath } from './blob-path.ts';
 import { ConnectionPools, type Connections } from './connections.ts';
 import { parseContentLength, parseContentRange } from './content-range.ts';
 import { type Answer, discard, type ExchangeOptions, exchange, readBody } from './exchange.ts';
 import { byteVerdict, FIRST_BYTE, type HeadVerdict, headVerdict, leadsElsewhere } from './head-verdict.ts';
+import type { ProbeAnswer } from './probe.ts';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.ts';
 import { isTag } from './reference.ts';
 import type { RegistryConfig } from './registry-config.ts';
@@ -75,9 +86,9 @@ export class RegistryClient {
   }
 
   /**
-   * Asks whether whoever holds `authorization` may pull `blob`, by a HEAD of that very blob. Where that is redirected, by a GET
-   * of its first byte, as a client that pulls would send it: presigned URLs are good for one method only, and a redirect alone
-   * proves nothing. See {@link HeadVerdict}.
+   * Asks whether whoever holds `authorization` may pull `blob`, by a HEAD of that very blob. A redirect alone proves nothing:
+   * the blob's first byte is asked for where it leads, and if nothing comes from there, at the registry, as a client that pulls
+   * would ask: a presigned URL may be good for a HEAD only. See {@link HeadVerdict}.
    */
   async headBlob(
     blob: BlobRef,
@@ -90,15 +101,33 @@ export class RegistryClient {
       const answer = await exchange(from, options);
       discard(answer, bodyTimeoutMs);
       if (!leadsElsewhere(answer)) return headVerdict(answer, blob.digest);
-      const headers = { ...options.headers, range: FIRST_BYTE };
-      const { answer: byte, url } = await this.#follow(from, { ...options, method: 'GET', headers });
-      discard(byte, bodyTimeoutMs);
-      return byteVerdict(byte, blob.digest, { isElsewhere: url.origin !== from.origin });
+      const question = { ...options, method: 'GET', headers: { ...options.headers, range: FIRST_BYTE } } as const;
+      const target = redirectTarget(answer.headers['location'], from);
+      const verdict = await this.#askForByte(blob.digest, { from, target, question });
+      return verdict.kind === 'yes' ? verdict : await this.#askForByte(blob.digest, { from, target: from, question });
     } catch (error) {
       signal.throwIfAborted();
       if (!isAppError(error, 'REGISTRY_UNAVAILABLE')) throw error;
       return { kind: 'unavailable', reason: String(error.details['reason']) };
     }
+  }
+
+  /**
+   * What the registry says to one request at `path`, a HEAD, or a GET of `/v2/`, where not all take a HEAD. Nothing is
+   * followed. Throws `REGISTRY_UNAVAILABLE`.
+   */
+  async probe(
+    { registry, path }: { registry: RegistryHost; path: string },
+    { authorization, signal }: { authorization: string | undefined; signal: AbortSignal },
+  ): Promise<ProbeAnswer> {
+    // Anything else could name another host (RFC 3986 §4.2).
+    if (!path.startsWith('/v2/')) throw new TypeError('not a path of the distribution API');
+    const options = this.#options(path === '/v2/' ? 'GET' : 'HEAD', 'calls', { registry, authorization, signal });
+    const answer = await exchange(new URL(path, upstreamOrigin(registry)), options);
+    discard(answer, this.#timeouts.bodyTimeoutMs);
+    const header = answer.headers['www-authenticate'];
+    const challenge = header === undefined ? undefined : parseChallenge([header].flat().join(', '));
+    return { status: answer.statusCode, service: challenge?.scheme === 'bearer' ? challenge.service : undefined };
   }
 
   /**
@@ -186,6 +215,23 @@ export class RegistryClient {
     };
   }
 
+  /** Asks `target`, which is the registry or where it led, for the first byte of a blob. */
+  async #askForByte(
+    digest: Digest,
+    { from, target, question }: { from: URL; target: URL; question: ExchangeOptions },
+  ): Promise<HeadVerdict> {
+    try {
+      const headers = target.origin === from.origin ? question.headers : withoutCredential(question.headers);
+      const { answer, url } = await this.#follow(target, { ...question, headers });
+      discard(answer, question.bodyTimeoutMs);
+      return byteVerdict(answer, digest, { isElsewhere: url.origin !== from.origin });
+    } catch (error) {
+      question.signal.throwIfAborted();
+      if (!isAppError(error, 'REGISTRY_UNAVAILABLE')) throw error;
+      return { kind: 'unavailable', reason: String(error.details['reason']) };
+    }
+  }
+
   /** The answer at the end of the redirects, and where that is. */
   async #follow(from: URL, options: ExchangeOptions): Promise<{ answer: Answer; url: URL }> {
     let url = from;
@@ -198,16 +244,19 @@ export class RegistryClient {
       const target = redirectTarget(answer.headers['location'], url);
       if (target.origin !== url.origin) {
         // Once off, for good: the next host could otherwise send it back with a path of its choosing.
-        const { authorization: _, ...others } = headers;
-        headers = others;
+        headers = withoutCredential(headers);
       }
       url = target;
     }
   }
 }
 
-function blobUrl({ registry, repository, digest }: BlobRef): URL {
-  return new URL(`/v2/${repository}/blobs/${digest}`, upstreamOrigin(registry));
+function withoutCredential({ authorization: _, ...others }: ExchangeOptions['headers']): ExchangeOptions['headers'] {
+  return others;
+}
+
+function blobUrl(blob: BlobRef): URL {
+  return new URL(formatBlobPath(blob), upstreamOrigin(blob.registry));
 }
 
 /** Checks an answer to a request for the whole blob. */

@@ -31,16 +31,13 @@ export function headVerdict(answer: Head, digest: Digest): HeadVerdict {
   if (statusCode !== 200) return unavailable(`an unexpected status, ${statusCode}`);
   const problem = problemOf(answer, digest);
   if (problem !== undefined) return unavailable(problem);
-  const isEncoded = headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity';
-  const size = isEncoded ? undefined : parseContentLength(headers['content-length']);
-  // No blob of use is empty: some registries write 0 where they mean that they do not say.
-  return { kind: 'yes', size: size === 0 ? undefined : size };
+  return { kind: 'yes', size: sizeOf(headers) };
 }
 
 /**
  * Reads the verdict from the answer to a GET of {@link FIRST_BYTE}, after all redirects. A gateway before the registry sends
  * strangers to a page where they may log in, and the registry sends who may pull to the bytes: only the bytes tell the one
- * from the other. A page is made on demand and knows no ranges, so a yes is a 206 of that very byte, or the digest by name.
+ * from the other: a 206 of that very byte, or a 200 whose type is none that a page or an error has.
  */
 export function byteVerdict(answer: Head, digest: Digest, { isElsewhere }: { isElsewhere: boolean }): HeadVerdict {
   const { statusCode, headers } = answer;
@@ -52,7 +49,10 @@ export function byteVerdict(answer: Head, digest: Digest, { isElsewhere }: { isE
     const range = parseContentRange(headers['content-range']);
     if (range?.first === 0 && range.last === 0) return { kind: 'yes', size: range.size };
   }
-  if (statusCode === 200 && headers['docker-content-digest'] === digest) return { kind: 'yes', size: undefined };
+  // A host that knows no ranges sends the blob from its start. Who names the digest may call it what they like.
+  if (statusCode === 200 && (headers['docker-content-digest'] === digest || !isReadable(headers))) {
+    return { kind: 'yes', size: sizeOf(headers) };
+  }
   return unavailable(`a redirect to something else than the blob, ${statusCode}`);
 }
 
@@ -61,6 +61,18 @@ function problemOf({ headers }: Head, digest: Digest): string | undefined {
   if (/^text\/html\b/i.test(String(headers['content-type'] ?? ''))) return 'a page instead of a blob';
   const named = headers['docker-content-digest'];
   return named === undefined || named === digest ? undefined : 'another digest than asked for';
+}
+
+/** Whether an answer is made for people or their browsers to read, as pages and errors are and layers are not. */
+function isReadable(headers: Answer['headers']): boolean {
+  return /^(?:text|image)\/|json|xml|javascript/i.test(String(headers['content-type'] ?? ''));
+}
+
+function sizeOf(headers: Answer['headers']): number | undefined {
+  const isEncoded = headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity';
+  const size = isEncoded ? undefined : parseContentLength(headers['content-length']);
+  // No blob of use is empty: some registries write 0 where they mean that they do not say.
+  return size === 0 ? undefined : size;
 }
 
 function isRefusal(status: number): boolean {
