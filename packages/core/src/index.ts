@@ -2,6 +2,8 @@
  * The vocabulary of Sealift: ids, digests, piece geometry, errors, and the shapes of clock and logger that all layers
  * share. Values only; no I/O and nothing but `node:` built-ins.
  */
+export { addressKey, plainAddress } from './address-key.ts';
+export { type Admission, type AdmissionLimits, Admissions } from './admissions.ts';
 export { Bitfield } from './bitfield.ts';
 export {
   type BlobRef,
@@ -45,4 +47,5 @@ export {
   redactText,
   silentLogger,
 } from './logger.ts';
+export { type RateLimit, RateLimiter } from './rate-limiter.ts';
 export { swarmIdOf } from './swarm.ts';

@@ -71,6 +71,8 @@ export interface EngineStats {
   readonly bytesFromFar: number;
 }
 
+  /** Accepted connections that have not proven a right yet. */
+  readonly strangers: number;
 /** One blob that the engine is asked to handle. */
 export interface SwarmRequest {
   readonly blob: { readonly registry: RegistryHost; readonly digest: Digest };
@@ -145,6 +147,7 @@ export class PeerEngine {
       released: (connection, reason) => this.#released(connection, reason),
     };
   }
+      clock: options.clock,
 
   /** The port on which peers are accepted; 0 unless running. */
   get port(): number {
@@ -171,6 +174,7 @@ export class PeerEngine {
 
   /** Listens, and seeds what the store holds and a grant allows. Throws the listener's error. Safe to call twice. */
   start(): Promise<void> {
+      strangers: this.#listener.counts.strangers,
     this.#starting ??= this.#start();
     return this.#starting;
   }

@@ -1,13 +1,9 @@
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { type Admission, Admissions, type Clock } from '@sealift/core';
 import { peerServerOptions, type TlsMaterial } from '@sealift/pki';
 import type { PeerLimits } from './limits.ts';
-
-interface Caller {
-  readonly address: string;
-  isPending: boolean;
-}
 
 /**
  * Accepts TLS connections of peers, so many in all and so many of one address, and so many that have not proven a right
@@ -16,20 +12,33 @@ interface Caller {
 export class Listener {
   readonly #limits: PeerLimits;
   readonly #onSocket: (socket: TLSSocket, address: string) => void;
-  readonly #callers = new Map<string, Caller>();
+  readonly #admissions: Admissions;
+  readonly #callers = new Map<string, Admission>();
   #server: Server | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor({
     limits,
+    clock,
     onSocket,
   }: {
     limits: PeerLimits;
+    clock: Clock;
     /** Called with each socket whose certificate has verified; it may still belong to anybody in the cluster. */
     onSocket: (socket: TLSSocket, address: string) => void;
   }) {
     this.#limits = limits;
     this.#onSocket = onSocket;
+    this.#admissions = new Admissions({
+      limits: {
+        connections: limits.maxConnections,
+        connectionsPerAddress: limits.maxConnectionsPerAddress,
+        strangers: limits.maxPendingHandshakes,
+        strangersPerAddress: limits.maxPendingHandshakesPerAddress,
+        strangerRate: limits.strangerRate,
+      },
+      clock,
+    });
   }
 
   /** Port that it listens on; 0 while it does not. */
@@ -37,12 +46,16 @@ export class Listener {
     return (this.#server?.address() as AddressInfo | null | undefined)?.port ?? 0;
   }
 
+  /** Accepted connections, and how many of them have not proven a right yet. */
+  get counts(): Admissions['counts'] {
+    return this.#admissions.counts;
+  }
+
   async start({ host, port, tls }: { host: string; port: number; tls: TlsMaterial }): Promise<void> {
     if (this.#server !== undefined) return;
     const options = { ...peerServerOptions(tls), handshakeTimeout: this.#limits.handshakeTimeoutMs };
     const server = createServer(options);
     this.#server = server;
-    server.maxConnections = this.#limits.maxConnections;
     server.on('connection', (socket) => this.#onCaller(socket));
     // The reason stays between TLS and the caller; a stranger must not be able to fill our log.
     server.on('tlsClientError', (_error, socket) => socket.destroy());
@@ -65,8 +78,7 @@ export class Listener {
 
   /** The caller has proven a right: it no longer counts as pending. */
   settled(socket: Socket): void {
-    const caller = this.#callers.get(keyOf(socket));
-    if (caller !== undefined) caller.isPending = false;
+    this.#callers.get(keyOf(socket))?.settle();
   }
 
   /** Stops listening. Sockets that were handed over are their owners'. */
@@ -84,36 +96,19 @@ export class Listener {
 
   #onCaller(socket: Socket): void {
     socket.on('error', () => {});
-    const address = socket.remoteAddress ?? '';
-    if (!this.#hasPlaceFor(address)) {
+    const admission = this.#admissions.admit(socket.remoteAddress, { cut: () => socket.destroy() });
+    if (admission === undefined) {
       socket.destroy();
       return;
     }
     const key = keyOf(socket);
-    this.#callers.set(key, { address, isPending: true });
+    this.#callers.set(key, admission);
     this.#sockets.add(socket);
     socket.once('close', () => {
-      this.#callers.delete(key);
+      admission.leave();
+      if (this.#callers.get(key) === admission) this.#callers.delete(key);
       this.#sockets.delete(socket);
     });
-  }
-
-  #hasPlaceFor(address: string): boolean {
-    let pending = 0;
-    let pendingOfAddress = 0;
-    let ofAddress = 0;
-    for (const caller of this.#callers.values()) {
-      if (caller.isPending) pending += 1;
-      if (caller.address !== address) continue;
-      ofAddress += 1;
-      if (caller.isPending) pendingOfAddress += 1;
-    }
-    const { maxPendingHandshakes, maxPendingHandshakesPerAddress, maxConnectionsPerAddress } = this.#limits;
-    return (
-      pending < maxPendingHandshakes &&
-      pendingOfAddress < maxPendingHandshakesPerAddress &&
-      ofAddress < maxConnectionsPerAddress
-    );
   }
 
   #onSecure(socket: TLSSocket): void {

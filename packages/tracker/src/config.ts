@@ -1,6 +1,5 @@
 import { isIP } from 'node:net';
-import { AppError, type ClusterId } from '@sealift/core';
-import type { RateLimit } from './rate-limiter.ts';
+import { AppError, type ClusterId, type RateLimit } from '@sealift/core';
 
 /** What an operator may say about a tracker. */
 export interface TrackerConfig {
@@ -33,6 +32,20 @@ export interface TrackerLimits {
   readonly connectionsPerAddress: number;
   /** Open connections in all: two of each of 10,000 nodes. About 50 KiB of memory each. */
   readonly connections: number;
+  /** Connections without a certificate of the cluster: those who enrol, ask for the status, or have no business here. */
+  readonly strangers: number;
+  /** The same of one address: a rack that enrols at once. */
+  readonly strangersPerAddress: number;
+  /** New connections of one address without a certificate. A handshake costs 1 to 2 ms. */
+  readonly strangerRate: RateLimit;
+  /** Longest TLS handshake, in ms. */
+  readonly handshakeTimeoutMs: number;
+  /** Longest wait for the head of a request, in ms. Slow senders must not hold connections. */
+  readonly headersTimeoutMs: number;
+  /** Longest wait for all of a request, in ms. */
+  readonly requestTimeoutMs: number;
+  /** Longest silence on a connection, in ms; a node that has nothing to say dials again. */
+  readonly idleTimeoutMs: number;
 }
 
 /** A configuration with nothing left open. */
@@ -49,6 +62,13 @@ const DEFAULT_LIMITS: TrackerLimits = {
   other: { burst: 100, perSecond: 10 },
   connectionsPerAddress: 2_000,
   connections: 20_000,
+  strangers: 2_000,
+  strangersPerAddress: 200,
+  strangerRate: { burst: 500, perSecond: 50 },
+  handshakeTimeoutMs: 10_000,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 15_000,
+  idleTimeoutMs: 120_000,
 };
 
 /** Checks a configuration and fills in defaults; throws `CONFIG_INVALID`. */

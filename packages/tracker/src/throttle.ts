@@ -1,7 +1,5 @@
-import { AppError, type Clock } from '@sealift/core';
-import { addressKey } from './address-key.ts';
+import { AppError, addressKey, type Clock, RateLimiter } from '@sealift/core';
 import type { TrackerLimits } from './config.ts';
-import { RateLimiter } from './rate-limiter.ts';
 
 /** Keys held per limit: twice the largest cluster that we plan for. About 150 bytes each. */
 const MAX_KEYS = 20_000;

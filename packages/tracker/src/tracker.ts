@@ -130,7 +130,7 @@ export class Tracker {
     const authorizer = new Authorizer({ registry: this.#registry, clock });
     const services: Services = { ...this.#services, authorizer };
     const leaf = new TrackerLeaf({ authority, names: this.#config, clock, log });
-    const app = await createApp({ tls: await leaf.issue(), limits: this.#config.limits, log });
+    const app = await createApp({ tls: await leaf.issue(), limits: this.#config.limits, clock, log });
     const announces = this.#registerRoutes(app, services);
     const stopSweeping = this.#sweep();
     const stop = async (): Promise<void> => {

@@ -1,7 +1,7 @@
 import type { Server } from 'node:https';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import { AppError, type Logger } from '@sealift/core';
+import { AppError, type Clock, type Logger } from '@sealift/core';
 import { type TlsMaterial, trackerServerOptions } from '@sealift/pki';
 import Fastify, {
   type FastifyBaseLogger,
@@ -24,30 +24,35 @@ export type App = FastifyInstance<
 
 /** Longest body of a call, in bytes: a join with the longest Authorization and a signing request. */
 const BODY_LIMIT = 64 * 1024;
-/** Longest wait for the head of a request, and for all of it, in ms. Slow senders must not hold connections. */
-const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 15_000;
-/** How often those two are looked at, in ms. */
-const TIMEOUT_CHECK_MS = 5_000;
-/** Longest silence on a connection, in ms; a node that has nothing to say dials again. */
-const IDLE_TIMEOUT_MS = 120_000;
+/** Longest head of a request, in bytes: a grant and the query of an announce fit three times. */
+const MAX_HEADER_BYTES = 16 * 1024;
+/** How often slow senders are looked for, in ms. */
+const TIMEOUT_CHECK_MS = 1_000;
 
 /** An application without routes: HTTPS, limits, and errors that tell strangers no more than they need. */
 export async function createApp({
   tls,
   limits,
+  clock,
   log,
 }: {
   tls: TlsMaterial;
-  limits: Pick<TrackerLimits, 'connections' | 'connectionsPerAddress'>;
+  limits: TrackerLimits;
+  clock: Clock;
   log: Logger;
 }): Promise<App> {
   const app: App = Fastify({
-    https: { ...trackerServerOptions(tls), connectionsCheckingInterval: TIMEOUT_CHECK_MS },
+    https: {
+      ...trackerServerOptions(tls),
+      handshakeTimeout: limits.handshakeTimeoutMs,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, limits.headersTimeoutMs),
+    },
     logger: false,
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: IDLE_TIMEOUT_MS,
+    requestTimeout: limits.requestTimeoutMs,
+    connectionTimeout: limits.idleTimeoutMs,
+    keepAliveTimeout: limits.idleTimeoutMs,
     forceCloseConnections: true,
     // A header must not change who asks: limits count by the connection's own address.
     trustProxy: false,
@@ -63,11 +68,8 @@ export async function createApp({
     },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
   }).withTypeProvider<TypeBoxTypeProvider>();
-  app.server.headersTimeout = HEADERS_TIMEOUT_MS;
-  const connections = limitConnections(app.server, {
-    perAddress: limits.connectionsPerAddress,
-    total: limits.connections,
-  });
+  app.server.headersTimeout = limits.headersTimeoutMs;
+  const connections = limitConnections(app.server, { limits, clock });
   app.server.on('tlsClientError', (_error, socket) => socket.destroy());
   app.addHook('preClose', async () => connections.cutAll());
   app.addHook('onSend', async (_request, reply) => {

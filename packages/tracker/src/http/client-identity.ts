@@ -1,9 +1,8 @@
 import type { TLSSocket } from 'node:tls';
-import { AppError, type Clock, type ClusterId, isAppError } from '@sealift/core';
+import { AppError, type Clock, type ClusterId, isAppError, RateLimiter } from '@sealift/core';
 import { type Identity, identityOfSocket } from '@sealift/pki';
 import type { FastifyRequest } from 'fastify';
 import type { AuditWriter } from '../audit-log.ts';
-import { RateLimiter } from '../rate-limiter.ts';
 import type { DenyList } from '../state/deny-list.ts';
 
 /** One line a minute for each denied node: it must not fill the disk with its attempts. */

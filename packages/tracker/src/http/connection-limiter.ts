@@ -1,32 +1,47 @@
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
-import { addressKey } from '../address-key.ts';
+import type { TLSSocket } from 'node:tls';
+import { type Admission, type AdmissionLimits, Admissions, type Clock } from '@sealift/core';
 
 /**
- * Cuts off connections above `perAddress` from one address, before they cost a TLS handshake. The function that comes back
- * cuts all others too and takes no more: closing an HTTPS server waits for those that have not sent a request yet.
+ * Cuts off connections above the limits before they cost a TLS handshake; whoever has shown a certificate of the cluster is no
+ * stranger. `cutAll` cuts all others too and takes no more: closing an HTTPS server waits for those that have not sent a
+ * request yet.
  */
 export function limitConnections(
   server: Server,
-  { perAddress, total }: { perAddress: number; total: number },
+  { limits, clock }: { limits: AdmissionLimits; clock: Clock },
 ): { cutAll: () => void } {
-  // Bounded by `total`: an address is held only while it has a connection.
-  const open = new Map<string, Set<Socket>>();
+  const admissions = new Admissions({ limits, clock });
+  const open = new Map<Socket, Admission>();
+  // The two sockets of a connection know nothing of each other; both know where it comes from.
+  const byCaller = new Map<string, Admission>();
   let isClosing = false;
-  server.maxConnections = total;
   server.on('connection', (socket: Socket) => {
-    const address = addressKey(socket.remoteAddress);
-    const sockets = open.get(address) ?? new Set();
-    open.set(address, sockets.add(socket));
+    const admission = isClosing ? undefined : admissions.admit(socket.remoteAddress, { cut: () => socket.destroy() });
+    if (admission === undefined) {
+      socket.destroy();
+      return;
+    }
+    const caller = callerOf(socket);
+    open.set(socket, admission);
+    byCaller.set(caller, admission);
     socket.once('close', () => {
-      sockets.delete(socket);
-      if (sockets.size === 0 && open.get(address) === sockets) open.delete(address);
+      admission.leave();
+      open.delete(socket);
+      if (byCaller.get(caller) === admission) byCaller.delete(caller);
     });
-    if (isClosing || sockets.size > perAddress) socket.destroy();
+  });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    if (socket.authorized) byCaller.get(callerOf(socket))?.settle();
   });
   const cutAll = (): void => {
     isClosing = true;
-    for (const sockets of open.values()) for (const socket of sockets) socket.destroy();
+    for (const socket of open.keys()) socket.destroy();
   };
   return { cutAll };
+}
+
+function callerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

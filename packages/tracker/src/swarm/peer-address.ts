@@ -1,6 +1,5 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
-import { AppError } from '@sealift/core';
-import { plainAddress } from '../address-key.ts';
+import { AppError, plainAddress } from '@sealift/core';
 
 /** Addresses that are nobody's: unspecified, multicast, broadcast. Loopback is allowed, for a cluster on one machine. */
 const nobody = new BlockList();

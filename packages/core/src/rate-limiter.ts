@@ -1,4 +1,4 @@
-import type { Clock } from '@sealift/core';
+import type { Clock } from './clock.ts';
 
 /** How much one key may do: `burst` at once, `perSecond` in the long run. */
 export interface RateLimit {
@@ -42,6 +42,13 @@ export class RateLimiter {
     if (bucket.tokens < 1) return false;
     bucket.tokens -= 1;
     return true;
+  }
+
+  /** What `key` took last is not to count after all. */
+  giveBack(key: string): void {
+    const bucket = this.#buckets.get(key);
+    // A bucket that is gone meanwhile comes back full.
+    if (bucket !== undefined) bucket.tokens = Math.min(this.#limit.burst, bucket.tokens + 1);
   }
 
   get size(): number {
