@@ -5,6 +5,8 @@ import { type ConfigOf, type FlagValues, type OptionTable, parseConfig } from '.
 import { endOfProcess } from './end-of-process.ts';
 import { describeFailure, EXIT_USAGE } from './failure.ts';
 import {
+  CA_OPTIONS,
+  CA_RETIRE_OPTIONS,
   DEMO_OPTIONS,
   DENY_OPTIONS,
   KNOWN_VARIABLES,
@@ -67,6 +69,22 @@ add(
   program.command('allow').argument('<node-id>').description('take a node off the deny list'),
   DENY_OPTIONS,
   async () => (await import('./commands/deny.ts')).runAllow,
+);
+const ca = program.command('ca').description("the cluster's certificate authority, and its rotation");
+add(
+  ca.command('status').description('show which CAs are trusted, and how many nodes need the old one'),
+  CA_OPTIONS,
+  async () => (await import('./commands/ca.ts')).runCaStatus,
+);
+add(
+  ca.command('rotate').description('make the next CA; the tracker lets it sign when every node trusts it'),
+  CA_OPTIONS,
+  async () => (await import('./commands/ca.ts')).runCaRotate,
+);
+add(
+  ca.command('retire').description('end the trust in the old CA'),
+  CA_RETIRE_OPTIONS,
+  async () => (await import('./commands/ca.ts')).runCaRetire,
 );
 add(
   program.command('status').description('show what the node of this machine is doing'),

@@ -176,6 +176,15 @@ export const TOKEN_OPTIONS = {
 /** `sealift deny` and `sealift allow`. */
 export const DENY_OPTIONS = { data: trackerData, caPassphraseFile } as const satisfies OptionTable;
 
+/** `sealift ca status` and `sealift ca rotate`. */
+export const CA_OPTIONS = { data: trackerData, caPassphraseFile } as const satisfies OptionTable;
+
+/** `sealift ca retire`. */
+export const CA_RETIRE_OPTIONS = {
+  ...CA_OPTIONS,
+  force: toggle('--force', 'retire the old CA although nodes depend on it: those have to enrol again'),
+} as const satisfies OptionTable;
+
 /** `sealift status`. */
 export const STATUS_OPTIONS = {
   data: required('--data', parseText, { placeholder: 'DIR', help: "the node's data directory" }),
@@ -201,7 +210,7 @@ export const DEMO_OPTIONS = {
 
 /** Every environment variable that some command reads. */
 export const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
-  [TRACKER_OPTIONS, NODE_OPTIONS, TOKEN_OPTIONS, DENY_OPTIONS, STATUS_OPTIONS, DEMO_OPTIONS].flatMap((table) =>
-    Object.values(table).map(variableOf),
+  [TRACKER_OPTIONS, NODE_OPTIONS, TOKEN_OPTIONS, DENY_OPTIONS, CA_RETIRE_OPTIONS, STATUS_OPTIONS, DEMO_OPTIONS].flatMap(
+    (table) => Object.values(table).map(variableOf),
   ),
 );

@@ -55,8 +55,14 @@ export class SeederIdentity implements IdentitySource, Service {
     this.#schedule((identity.notAfter - this.#clock.now()) * RENEW_AT);
   }
 
+  /** Takes a new certificate now, because the trusted CAs have changed. */
+  replace(): void {
+    if (this.#credentials !== undefined) this.#schedule(0);
+  }
+
   #schedule(delayMs: number): void {
     if (this.#isStopped) return;
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#issue().catch((error: unknown) => {
         this.#log.error('certificate_renewal_failed', { error });

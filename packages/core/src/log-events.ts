@@ -22,6 +22,12 @@ export const LOG_EVENTS = [
   'announce_refused',
   'node_denied',
   'audit_failed',
+  'ca_changed',
+  'ca_rotation_failed',
+  // registry tokens
+  'registry_key_pinned',
+  'registry_key_dropped',
+  'registry_keys_failed',
   // seeder
   'ingest_started',
   'ingest_finished',

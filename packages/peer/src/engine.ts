@@ -14,7 +14,13 @@ import {
   type SwarmId,
   type Zone,
 } from '@sealift/core';
-import { type Identity, identityOfCertificate, identityOfSocket, peerClientContext } from '@sealift/pki';
+import {
+  type Identity,
+  identityOfCertificate,
+  identityOfSocket,
+  namesOfAnchors,
+  peerClientContext,
+} from '@sealift/pki';
 import type { BlobStore, StoredBlob } from '@sealift/store';
 import { type GrantClaims, GrantVerifier } from '@sealift/tracker-api';
 import type { PeerAddress } from './address-book.ts';
@@ -65,14 +71,14 @@ export interface PeerEngineOptions {
 export interface EngineStats {
   readonly swarms: number;
   readonly connections: number;
+  /** Accepted connections that have not proven a right yet. */
+  readonly strangers: number;
   readonly bytesFromPeers: number;
   readonly bytesToPeers: number;
   /** The part of `bytesFromPeers` that came from other zones. */
   readonly bytesFromFar: number;
 }
 
-  /** Accepted connections that have not proven a right yet. */
-  readonly strangers: number;
 /** One blob that the engine is asked to handle. */
 export interface SwarmRequest {
   readonly blob: { readonly registry: RegistryHost; readonly digest: Digest };
@@ -84,6 +90,8 @@ interface Credentials {
   readonly identity: Identity;
   readonly clusterId: ClusterId;
   readonly context: SecureContext;
+  /** Names of the CAs that count. */
+  readonly issuers: ReadonlySet<string>;
   readonly grants: GrantVerifier;
   readonly content: ContentVerifier;
 }
@@ -139,6 +147,7 @@ export class PeerEngine {
     this.#announceGate = new Gate({ max: this.#limits.maxAnnounces });
     this.#listener = new Listener({
       limits: this.#limits,
+      clock: options.clock,
       onSocket: (socket, address) => this.#accept(socket, address),
     });
     this.#gate = {
@@ -147,7 +156,6 @@ export class PeerEngine {
       released: (connection, reason) => this.#released(connection, reason),
     };
   }
-      clock: options.clock,
 
   /** The port on which peers are accepted; 0 unless running. */
   get port(): number {
@@ -166,6 +174,7 @@ export class PeerEngine {
     return {
       swarms: this.#swarms.size,
       connections: this.#connections.size,
+      strangers: this.#listener.counts.strangers,
       bytesFromPeers,
       bytesToPeers,
       bytesFromFar,
@@ -174,7 +183,6 @@ export class PeerEngine {
 
   /** Listens, and seeds what the store holds and a grant allows. Throws the listener's error. Safe to call twice. */
   start(): Promise<void> {
-      strangers: this.#listener.counts.strangers,
     this.#starting ??= this.#start();
     return this.#starting;
   }
@@ -259,6 +267,7 @@ export class PeerEngine {
       identity,
       clusterId,
       context: peerClientContext(tls),
+      issuers: namesOfAnchors(tls.trustAnchors),
       grants: new GrantVerifier({ clusterId, keys: cluster.grantKeys, clock: this.#clock }),
       content: createContentVerifier(cluster.contentKeys),
     };
@@ -272,6 +281,9 @@ export class PeerEngine {
   #identityChanged(): void {
     this.#readCredentials();
     this.#listener.renew(this.#options.identity.current().tls);
+    for (const connection of [...this.#connections.keys()]) {
+      if (!this.#present.issuers.has(connection.remote.issuer)) connection.close(caRetired());
+    }
   }
 
   #grantChanged(swarmId: SwarmId): void {
@@ -481,6 +493,8 @@ export class PeerEngine {
   #identify(socket: TLSSocket): Identity {
     const expected = { clusterId: this.#present.clusterId, roles: PEER_ROLES, clock: this.#clock };
     const remote = identityOfSocket(socket, expected);
+    // The handshake may have begun before the CA was retired.
+    if (!this.#present.issuers.has(remote.issuer)) throw caRetired();
     if (this.#isRefused(remote.id)) throw new AppError('NODE_DENIED', { nodeId: remote.id });
     return remote;
   }
@@ -553,6 +567,10 @@ export class PeerEngine {
       swarm.dialEnded(address, undefined, { isUseless: isSelf });
     }
   }
+}
+
+function caRetired(): AppError {
+  return new AppError('CERTIFICATE_REJECTED', { reason: 'its CA is retired' });
 }
 
 function isSameGeometry(one: PieceGeometry, other: PieceGeometry): boolean {

@@ -3,6 +3,7 @@
  * tracker, certifies nodes and seeders) and the intercept CA (one per node, in memory, good for the configured registries
  * only).
  */
+export { isTrustedChain } from './certificate-chain.ts';
 export { CheckedCsr, type CsrRule, checkCsr } from './csr-policy.ts';
 export { type ExpectedIdentity, type Identity, identityOfCertificate, identityOfSocket } from './identity.ts';
 export { InterceptCa } from './intercept-ca.ts';
@@ -16,5 +17,5 @@ export { type IssuedCertificate, SwarmCa } from './swarm-ca.ts';
 export type { TlsMaterial } from './tls-material.ts';
 export { parseTrackerAddress, type TrackerAddress } from './tracker-address.ts';
 export { type TrackerConnectOptions, trackerConnectOptions, trackerServerOptions } from './tracker-tls.ts';
-export { fetchTrustAnchor } from './trust-anchor.ts';
+export { fetchTrustAnchor, namesOfAnchors } from './trust-anchor.ts';
 export { x509 } from './x509.ts';

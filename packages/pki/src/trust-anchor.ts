@@ -43,6 +43,13 @@ export async function fetchTrustAnchor(
   }
 }
 
+const CERTIFICATE_PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** The names of the CAs in `trustAnchors` (PEM): an identity whose `issuer` is none of them is no longer good. */
+export function namesOfAnchors(trustAnchors: string): ReadonlySet<string> {
+  return new Set((trustAnchors.match(CERTIFICATE_PEM) ?? []).map((pem) => new X509Certificate(pem).subject));
+}
+
 function pickAnchors(
   [leaf, ...issuers]: readonly X509Certificate[],
   { fingerprint, now }: { fingerprint: string; now: number },

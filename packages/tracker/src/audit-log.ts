@@ -3,6 +3,9 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { AppError, type Clock, type Logger } from '@sealift/core';
 
+/** Name of the audit log in the tracker's data directory. */
+export const AUDIT_FILE = 'audit.jsonl';
+
 /** What happened. A name never changes its meaning: logs are read years later. */
 export type AuditEvent =
   | 'certificate_issued'
@@ -15,7 +18,11 @@ export type AuditEvent =
   | 'announce_refused'
   | 'peer_reported'
   | 'node_denied'
-  | 'node_allowed';
+  | 'node_allowed'
+  | 'token_created'
+  | 'ca_introduced'
+  | 'ca_activated'
+  | 'ca_retired';
 
 /** Fields of an audit line: ids, names of blobs and reasons. Nothing that could be used to get in. */
 export type AuditFields = Readonly<Record<string, string | number | boolean | undefined>>;

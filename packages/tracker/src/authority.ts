@@ -1,11 +1,18 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { AppError, type BlobRef, type Clock, type NodeId, parseNodeId, type SwarmId, swarmIdOf } from '@sealift/core';
-import { type CheckedCsr, checkCsr, createSigningRequest, type Identity, type TlsMaterial } from '@sealift/pki';
-import { type EnrolAnswer, type GrantClaims, GrantVerifier, mintGrant } from '@sealift/tracker-api';
+import {
+  type CheckedCsr,
+  checkCsr,
+  createSigningRequest,
+  type Identity,
+  type IssuedCertificate,
+  type TlsMaterial,
+} from '@sealift/pki';
+import { type ClusterInfo, type EnrolAnswer, type GrantClaims, GrantVerifier, mintGrant } from '@sealift/tracker-api';
 import type { AuditWriter } from './audit-log.ts';
 import { DEFAULT_CERTIFICATE_TTL_MS, MAX_CERTIFICATE_TTL_MS, MIN_CERTIFICATE_TTL_MS } from './certificate-ttl.ts';
 import { GRANT_TTL_MS, type GrantTerms, REFRESH_GRACE_MS, termsOfJoin, termsOfRefresh } from './right/grant-policy.ts';
-import type { EnrolledBy } from './state/node-table.ts';
+import type { Certified, EnrolledBy } from './state/node-table.ts';
 import type { TrackerState } from './state/tracker-state.ts';
 
 /** Whom a grant is for: the certificate that it is bound to. */
@@ -57,8 +64,8 @@ export class Authority {
     { enrolledBy, tokenId, name = '' }: { enrolledBy: EnrolledBy; tokenId?: string; name?: string | undefined },
   ): Promise<{ answer: EnrolAnswer; holder: GrantHolder }> {
     const id = parseNodeId(`node-${randomBytes(8).toString('hex')}`);
-    const issued = await this.#state.ca.issue({ role: 'node', id, ttlMs: this.#certificateTtlMs }, csr);
-    this.#state.nodes.add({ id, name, enrolledBy, tokenId, certificateEnds: issued.notAfter });
+    const { issued, certified, cluster } = await this.#issueNode(id, csr);
+    this.#state.nodes.add({ id, name, enrolledBy, tokenId, ...certified });
     this.#audit.record('certificate_issued', {
       nodeId: id,
       role: 'node',
@@ -69,22 +76,22 @@ export class Authority {
       name,
     });
     return {
-      answer: this.#answer(id, issued.certificatePem, issued.notAfter),
+      answer: answerOf(id, issued, cluster),
       holder: { id, x5tS256: issued.x5tS256, notAfter: issued.notAfter },
     };
   }
 
   /** A certificate for a new key of a node that holds a good one and is not denied. */
   async renewNode(identity: Identity, csr: CheckedCsr): Promise<EnrolAnswer> {
-    const issued = await this.#state.ca.issue({ role: 'node', id: identity.id, ttlMs: this.#certificateTtlMs }, csr);
-    this.#state.nodes.renew(identity.id, issued.notAfter);
+    const { issued, certified, cluster } = await this.#issueNode(identity.id, csr);
+    this.#state.nodes.renew(identity.id, certified);
     this.#audit.record('certificate_renewed', {
       nodeId: identity.id,
       role: 'node',
       serial: issued.serial,
       notAfter: issued.notAfter,
     });
-    return this.#answer(identity.id, issued.certificatePem, issued.notAfter);
+    return answerOf(identity.id, issued, cluster);
   }
 
   /** A certificate for the seeder in this process. No route leads here. Throws `CSR_REJECTED`. */
@@ -98,21 +105,25 @@ export class Authority {
       serial: issued.serial,
       notAfter: issued.notAfter,
     });
-    return this.#answer(id, issued.certificatePem, issued.notAfter);
+    return answerOf(id, issued, this.#state.clusterInfo);
   }
 
-  /** The tracker's own leaf, for the names it is reached by. The key is made here and stays in memory. */
+  /** The tracker's own leaf, for the names it is reached by, and what follows it. The key is made here and stays in memory. */
   async issueTrackerLeaf(names: {
     dnsNames: readonly string[];
     ipAddresses: readonly string[];
-  }): Promise<{ tls: TlsMaterial; notAfter: number }> {
+  }): Promise<{ tls: TlsMaterial & { readonly chain: string }; notAfter: number }> {
+    const { shown, newest, trustAnchors } = this.#state.cas;
     const { privateKeyPem, csrPem } = await createSigningRequest();
     const csr = await checkCsr(csrPem);
     const profile = { role: 'tracker', id: parseNodeId('tracker'), ttlMs: MAX_CERTIFICATE_TTL_MS, ...names } as const;
-    const issued = await this.#state.ca.issue(profile, csr);
+    const issued = await shown.issue(profile, csr);
+    // No longer than the leaf lives: after a rotation for a stolen key, nobody shall be able to show it for ever.
+    const voucher = shown === newest ? '' : await newest.vouchFor(shown, { ttlMs: MAX_CERTIFICATE_TTL_MS });
+    const chain = shown === newest ? trustAnchors : `${shown.certificatePem}${voucher}${newest.certificatePem}`;
     this.#audit.record('certificate_issued', { role: 'tracker', serial: issued.serial, notAfter: issued.notAfter });
-    const { trustAnchors } = this.#state.clusterInfo;
-    return { tls: { trustAnchors, certificatePem: issued.certificatePem, privateKeyPem }, notAfter: issued.notAfter };
+    const tls = { trustAnchors, chain, certificatePem: issued.certificatePem, privateKeyPem };
+    return { tls, notAfter: issued.notAfter };
   }
 
   /** A grant for a right that the registry has proven at `authTime` (ms). */
@@ -178,7 +189,22 @@ export class Authority {
     return { grant: await mintGrant(claims, { ...grantKey, clock: this.#clock }), claims };
   }
 
-  #answer(nodeId: NodeId, certificate: string, notAfter: number): EnrolAnswer {
-    return { nodeId, certificate, notAfter, cluster: this.#state.clusterInfo };
+  /** A certificate for a node, with the CAs as they were when it was signed: a rotation may go on meanwhile. */
+  async #issueNode(
+    id: NodeId,
+    csr: CheckedCsr,
+  ): Promise<{ issued: IssuedCertificate; certified: Certified; cluster: ClusterInfo }> {
+    const { ca, cas, clusterInfo } = this.#state;
+    const trustVersion = cas.version;
+    const issued = await ca.issue({ role: 'node', id, ttlMs: this.#certificateTtlMs }, csr);
+    return {
+      issued,
+      certified: { certificateEnds: issued.notAfter, issuer: ca.fingerprint, trustVersion },
+      cluster: clusterInfo,
+    };
   }
+}
+
+function answerOf(nodeId: NodeId, { certificatePem, notAfter }: IssuedCertificate, cluster: ClusterInfo): EnrolAnswer {
+  return { nodeId, certificate: certificatePem, notAfter, cluster };
 }

@@ -2,7 +2,7 @@
  * The tracker of a cluster: the swarm CA's desk, the authorizer that asks registries, the swarm table and the announce.
  * It declares the {@link Seeder} it needs and never imports the peer engine that fits it.
  */
-export { type AuditEvent, type AuditFields, AuditFile, type AuditWriter } from './audit-log.ts';
+export { AUDIT_FILE, type AuditEvent, type AuditFields, AuditFile, type AuditWriter } from './audit-log.ts';
 export { Authority, type GrantHolder, type MintedGrant } from './authority.ts';
 export {
   DEFAULT_CERTIFICATE_TTL_MS,
@@ -15,6 +15,7 @@ export { ADMIN_TOKEN_FILE } from './state/admin-token.ts';
 export type { Denial, DenyListChange } from './state/deny-list.ts';
 export type { JoinTokenInfo } from './state/join-tokens.ts';
 export type { NodeRecord } from './state/node-table.ts';
+export type { RotationStage, SwarmCas } from './state/swarm-cas.ts';
 export { openTrackerState, type TrackerState } from './state/tracker-state.ts';
 export { Handout, type HandoutPeer, type HandoutZone } from './swarm/handout.ts';
 export { type PeerList, PeerSet } from './swarm/peer-list.ts';

@@ -13,15 +13,18 @@ function fakeAuthority(clock: FakeClock, next: () => string): Pick<Authority, 'i
   return {
     issueTrackerLeaf: async () => {
       const certificatePem = next();
-      return { tls: { trustAnchors: '', certificatePem, privateKeyPem: '' }, notAfter: clock.now() + 3 * HOUR_MS };
+      return {
+        tls: { trustAnchors: '', chain: '', certificatePem, privateKeyPem: '' },
+        notAfter: clock.now() + 3 * HOUR_MS,
+      };
     },
   };
 }
 
-test('the leaf is replaced after two thirds of its life, and again after a failure', async (t) => {
+test('the leaf is replaced after two thirds of its life, again after a failure, and when it is told to', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const clock = new FakeClock();
-  const answers = ['first', 'second', undefined, 'third'];
+  const answers = ['first', 'second', undefined, 'third', 'fourth'];
   const authority = fakeAuthority(clock, () => {
     const answer = answers.shift();
     if (answer === undefined) throw new Error('no entropy');
@@ -45,6 +48,11 @@ test('the leaf is replaced after two thirds of its life, and again after a failu
   const retried = next();
   t.mock.timers.tick(60_000);
   assert.equal(await retried, 'third');
+  await new Promise((resolve) => setImmediate(resolve));
+  const replaced = next();
+  leaf.replace();
+  t.mock.timers.tick(0);
+  assert.equal(await replaced, 'fourth');
   await new Promise((resolve) => setImmediate(resolve));
   leaf.stop();
 });

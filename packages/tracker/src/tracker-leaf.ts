@@ -1,12 +1,14 @@
 import type { Server } from 'node:https';
 import type { Clock, Logger } from '@sealift/core';
-import { type TlsMaterial, trackerServerOptions } from '@sealift/pki';
+import { trackerServerOptions } from '@sealift/pki';
 import type { Authority } from './authority.ts';
 
 /** Share of its life after which the leaf is replaced. */
 const RENEW_AT = 2 / 3;
 /** Pause after a renewal that failed, in ms. There are hours left then. */
 const RETRY_MS = 60_000;
+
+type Leaf = Awaited<ReturnType<Authority['issueTrackerLeaf']>>;
 
 /** Keeps the tracker's own certificate alive: made at start, replaced in the running server long before it ends. */
 export class TrackerLeaf {
@@ -15,6 +17,7 @@ export class TrackerLeaf {
   readonly #clock: Clock;
   readonly #log: Logger;
   #timer: NodeJS.Timeout | undefined;
+  #server: Pick<Server, 'setSecureContext'> | undefined;
   #notAfter = 0;
 
   constructor({
@@ -35,7 +38,7 @@ export class TrackerLeaf {
   }
 
   /** A fresh leaf, to make a server with. */
-  async issue(): Promise<TlsMaterial> {
+  async issue(): Promise<Leaf['tls']> {
     const { tls, notAfter } = await this.#authority.issueTrackerLeaf(this.#names);
     this.#notAfter = notAfter;
     return tls;
@@ -43,31 +46,39 @@ export class TrackerLeaf {
 
   /** Replaces the leaf of `server` from now on, each time two thirds of its life are over. */
   keepAlive(server: Pick<Server, 'setSecureContext'>): void {
-    this.#schedule(server, (this.#notAfter - this.#clock.now()) * RENEW_AT);
+    this.#server = server;
+    this.#schedule((this.#notAfter - this.#clock.now()) * RENEW_AT);
+  }
+
+  /** Replaces it now, because the trusted CAs have changed. */
+  replace(): void {
+    if (this.#server !== undefined) this.#schedule(0);
   }
 
   stop(): void {
+    this.#server = undefined;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  #schedule(server: Pick<Server, 'setSecureContext'>, delayMs: number): void {
-    this.#timer = setTimeout(() => void this.#renew(server), delayMs);
+  #schedule(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#renew(), delayMs);
     this.#timer.unref();
   }
 
-  async #renew(server: Pick<Server, 'setSecureContext'>): Promise<void> {
+  async #renew(): Promise<void> {
     const timer = this.#timer;
     let delayMs = RETRY_MS;
     try {
       // For new connections; open ones keep what they have verified.
-      server.setSecureContext(trackerServerOptions(await this.issue()));
+      this.#server?.setSecureContext(trackerServerOptions(await this.issue()));
       delayMs = (this.#notAfter - this.#clock.now()) * RENEW_AT;
       this.#log.info('certificate_renewed', { role: 'tracker', notAfter: this.#notAfter });
     } catch (error) {
       this.#log.error('certificate_renewal_failed', { role: 'tracker', error });
     }
-    // Unless it was stopped meanwhile.
-    if (this.#timer === timer) this.#schedule(server, delayMs);
+    // Unless it was stopped, or is to be replaced again, meanwhile.
+    if (this.#timer === timer) this.#schedule(delayMs);
   }
 }

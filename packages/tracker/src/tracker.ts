@@ -4,6 +4,7 @@ import { AppError, type Clock, type Logger, type SwarmId } from '@sealift/core';
 import type { RegistryClient } from '@sealift/registry';
 import type { AuditWriter } from './audit-log.ts';
 import type { Authority } from './authority.ts';
+import { CaRotation } from './ca-rotation.ts';
 import { type ResolvedConfig, resolveConfig, type TrackerConfig } from './config.ts';
 import { Counters } from './counters.ts';
 import { type App, createApp } from './http/app.ts';
@@ -78,7 +79,13 @@ export class Tracker {
         handout: new Handout({ random, maxPeers: MAX_HANDOUT }),
         lifetimeMs: this.#config.announceIntervalMs * LIFETIME_INTERVALS,
       }),
-      identity: new ClientIdentity({ clusterId: state.clusterId, denyList: state.denyList, clock, audit }),
+      identity: new ClientIdentity({
+        clusterId: state.clusterId,
+        denyList: state.denyList,
+        cas: state.cas,
+        clock,
+        audit,
+      }),
       throttle: new Throttle({ limits: this.#config.limits, clock }),
       counters: new Counters(),
       clock,
@@ -133,8 +140,13 @@ export class Tracker {
     const app = await createApp({ tls: await leaf.issue(), limits: this.#config.limits, clock, log });
     const announces = this.#registerRoutes(app, services);
     const stopSweeping = this.#sweep();
+    const { state, audit } = services;
+    const rotation = new CaRotation({ cas: state.cas, nodes: state.nodes, audit, log });
+    const stopFollowing = state.cas.onChange(() => leaf.replace());
     const stop = async (): Promise<void> => {
       stopSweeping();
+      stopFollowing();
+      await rotation.stop();
       leaf.stop();
       await authorizer.stop();
       await app.close();
@@ -145,6 +157,7 @@ export class Tracker {
       // A copy, because fastify writes into what it is given.
       await app.listen({ ...this.#config.listen });
       leaf.keepAlive(app.server);
+      rotation.start();
     } catch (error) {
       this.#running = undefined;
       await stop();
@@ -163,14 +176,12 @@ export class Tracker {
   }
 
   #sweep(): () => void {
-    const { swarms, state, audit, log } = this.#services;
-    const stopListening = state.denyList.onChange(({ added, removed }) => {
-      for (const { nodeId, reason } of added) {
+    const { swarms, state, log } = this.#services;
+    const stopListening = state.denyList.onChange(({ added }) => {
+      for (const { nodeId } of added) {
         swarms.removeNode(nodeId);
-        audit.record('node_denied', { nodeId, reason });
         log.warn('node_denied', { nodeId });
       }
-      for (const nodeId of removed) audit.record('node_allowed', { nodeId });
     });
     const timer = setInterval(() => {
       try {

@@ -7,6 +7,7 @@ import { GrantKeeper, type HeldGrant, PeerEngine, RegistrySeeder } from '@sealif
 import { RegistryClient } from '@sealift/registry';
 import { BlobStore } from '@sealift/store';
 import {
+  AUDIT_FILE,
   AuditFile,
   Authority,
   MAX_CERTIFICATE_TTL_MS,
@@ -48,12 +49,14 @@ export async function runTracker(
       clock,
     });
     services.defer(async () => state.close());
-    const audit = await services.start(new AuditFile({ path: join(config.data, 'audit.jsonl'), clock, log }));
+    const audit = await services.start(new AuditFile({ path: join(config.data, AUDIT_FILE), clock, log }));
     const authority = new Authority({ state, certificateTtlMs: config.certificateTtl, clock, audit });
     const registry = new RegistryClient({ registries });
     services.defer(() => registry.close());
 
     const identity = await services.start(new SeederIdentity({ authority, clock, log }));
+    const stopFollowing = state.cas.onChange(() => identity.replace());
+    services.defer(async () => stopFollowing());
     const store = await services.start(
       new BlobStore({ directory: join(config.data, 'seeder'), quotaBytes: config.quota, clock, log }),
     );
@@ -134,7 +137,7 @@ export async function runTracker(
     state.setOrigin(`https://${address}`);
     log.info('started', {
       address,
-      fingerprint: state.ca.fingerprint,
+      fingerprint: state.cas.newest.fingerprint,
       cluster: config.cluster,
       seeder: formatAddress(seeder.endpoint.host, seeder.endpoint.port),
       registries: registries.map((entry) => entry.registry),

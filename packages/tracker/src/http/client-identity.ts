@@ -4,6 +4,7 @@ import { type Identity, identityOfSocket } from '@sealift/pki';
 import type { FastifyRequest } from 'fastify';
 import type { AuditWriter } from '../audit-log.ts';
 import type { DenyList } from '../state/deny-list.ts';
+import type { SwarmCas } from '../state/swarm-cas.ts';
 
 /** One line a minute for each denied node: it must not fill the disk with its attempts. */
 const AUDIT_LIMIT = { burst: 1, perSecond: 1 / 60 };
@@ -12,6 +13,7 @@ const AUDIT_LIMIT = { burst: 1, perSecond: 1 / 60 };
 export class ClientIdentity {
   readonly #clusterId: ClusterId;
   readonly #denyList: DenyList;
+  readonly #cas: Pick<SwarmCas, 'trusts'>;
   readonly #clock: Clock;
   readonly #audit: AuditWriter;
   readonly #auditLimit: RateLimiter;
@@ -21,11 +23,13 @@ export class ClientIdentity {
   constructor({
     clusterId,
     denyList,
+    cas,
     clock,
     audit,
   }: {
     clusterId: ClusterId;
     denyList: DenyList;
+    cas: Pick<SwarmCas, 'trusts'>;
     clock: Clock;
     audit: AuditWriter;
   }) {
@@ -33,12 +37,15 @@ export class ClientIdentity {
     this.#auditLimit = new RateLimiter({ limit: AUDIT_LIMIT, maxKeys: 1_000, clock });
     this.#clusterId = clusterId;
     this.#denyList = denyList;
+    this.#cas = cas;
     this.#clock = clock;
   }
 
   /** The node that asks; throws `CERT_REQUIRED` without a good certificate, `NODE_DENIED` for a node that is out. */
   demand(request: FastifyRequest): Identity {
     const identity = this.#read(request.raw.socket);
+    // The connection may be older than the end of the CA that it was verified with.
+    if (!this.#cas.trusts(identity.issuer)) throw new AppError('CERT_REQUIRED', { reason: 'its CA is retired' });
     if (!this.#denyList.has(identity.id)) return identity;
     if (this.#auditLimit.take(identity.id)) this.#audit.record('denied_node_refused', { nodeId: identity.id });
     throw new AppError('NODE_DENIED', { nodeId: identity.id });

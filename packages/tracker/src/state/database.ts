@@ -8,7 +8,7 @@ import { AppError } from '@sealift/core';
 const BUSY_TIMEOUT_MS = 2_000;
 
 /** Version of the tables below; a database of a later one is refused. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 const SCHEMA = `
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -19,10 +19,17 @@ CREATE TABLE join_tokens (
 ) STRICT;
 CREATE TABLE nodes (
   id TEXT PRIMARY KEY, name TEXT NOT NULL, enrolled_by TEXT NOT NULL, token_id TEXT,
-  first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, certificate_ends INTEGER NOT NULL
+  first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, certificate_ends INTEGER NOT NULL,
+  issuer TEXT NOT NULL DEFAULT '', trust_version INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX nodes_by_end ON nodes (certificate_ends);
 CREATE TABLE denied (node_id TEXT PRIMARY KEY, reason TEXT NOT NULL, denied_at INTEGER NOT NULL) STRICT;
+`;
+
+/** What makes a database of version 1 one of version 2: rotations ask which CA a node holds a certificate of, and knows. */
+const FROM_VERSION_1 = `
+ALTER TABLE nodes ADD COLUMN issuer TEXT NOT NULL DEFAULT '';
+ALTER TABLE nodes ADD COLUMN trust_version INTEGER NOT NULL DEFAULT 0;
 `;
 
 /**
@@ -63,10 +70,10 @@ function migrate(database: DatabaseSync): void {
   transaction(database, () => {
     const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
     if (version === SCHEMA_VERSION) return;
-    if (version !== 0) {
+    if (version !== 0 && version !== 1) {
       throw new AppError('CONFIG_INVALID', { reason: 'the tracker database is of another Sealift version', version });
     }
-    database.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`);
+    database.exec(`${version === 0 ? SCHEMA : FROM_VERSION_1} PRAGMA user_version = ${SCHEMA_VERSION};`);
   });
 }
 

@@ -1,7 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
 
 /** Single values of the tracker's state. */
-export type MetaKey = 'cluster_id' | 'deny_version' | 'admin_token_sha256' | 'origin' | 'seeder_id';
+export type MetaKey =
+  | 'cluster_id'
+  | 'deny_version'
+  | 'admin_token_sha256'
+  | 'origin'
+  | 'seeder_id'
+  | 'trust_version'
+  | 'ca_generation';
 
 /** Reads a single value. */
 export function readMeta(database: DatabaseSync, key: MetaKey): string | undefined {

@@ -15,6 +15,20 @@ export interface NodeRecord {
   /** Last enrolment or renewal. */
   readonly lastSeen: number;
   readonly certificateEnds: number;
+  /** Fingerprint of the CA that signed the last certificate; empty for one of before there were rotations. */
+  readonly issuer: string;
+  /** Version of the trusted CAs that it was last told. */
+  readonly trustVersion: number;
+}
+
+/** What a node got at its last enrolment or renewal. */
+export type Certified = Pick<NodeRecord, 'certificateEnds' | 'issuer' | 'trustVersion'>;
+
+/** Nodes that a rotation waits for. */
+export interface Waiting {
+  readonly nodes: number;
+  /** When the last of their certificates ends, in ms; 0 without any. */
+  readonly until: number;
 }
 
 /** How long a node is remembered after its last certificate ended, in ms. It needs a new enrolment then, under a new id. */
@@ -31,21 +45,43 @@ export class NodeTable {
     this.#database = database;
     this.#clock = clock;
     this.#forget = database.prepare('DELETE FROM nodes WHERE certificate_ends < ?');
-    this.#insert = database.prepare('INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?)');
+    this.#insert = database.prepare('INSERT INTO nodes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
   }
 
   /** Writes down a first certificate. */
-  add({ id, name, enrolledBy, tokenId, certificateEnds }: Omit<NodeRecord, 'firstSeen' | 'lastSeen'>): void {
+  add(node: Omit<NodeRecord, 'firstSeen' | 'lastSeen'>): void {
+    const { id, name, enrolledBy, tokenId, certificateEnds, issuer, trustVersion } = node;
     const now = this.#clock.now();
     this.#forget.run(now - KEPT_AFTER_END_MS);
-    this.#insert.run(id, name, enrolledBy, tokenId ?? null, now, now, certificateEnds);
+    this.#insert.run(id, name, enrolledBy, tokenId ?? null, now, now, certificateEnds, issuer, trustVersion);
   }
 
   /** Writes down a further certificate. A node that is not listed, after a restore for instance, stays unlisted. */
-  renew(id: NodeId, certificateEnds: number): void {
+  renew(id: NodeId, { certificateEnds, issuer, trustVersion }: Certified): void {
     this.#database
-      .prepare('UPDATE nodes SET last_seen = ?, certificate_ends = ? WHERE id = ?')
-      .run(this.#clock.now(), certificateEnds, id);
+      .prepare('UPDATE nodes SET last_seen = ?, certificate_ends = ?, issuer = ?, trust_version = ? WHERE id = ?')
+      .run(this.#clock.now(), certificateEnds, issuer, trustVersion, id);
+  }
+
+  /** Nodes with a good certificate that have not been told of the trusted CAs of `version` yet. */
+  unawareOf(version: number): Waiting {
+    return this.#waiting('trust_version < ?', version);
+  }
+
+  /** Nodes with a good certificate of another CA than that with this fingerprint. */
+  notIssuedBy(fingerprint: string): Waiting {
+    return this.#waiting('issuer <> ?', fingerprint);
+  }
+
+  /** A denied node gets no renewal, so nobody waits for it. */
+  #waiting(condition: string, value: string | number): Waiting {
+    const row = this.#database
+      .prepare(
+        `SELECT count(*) AS n, max(certificate_ends) AS until FROM nodes
+         WHERE certificate_ends > ? AND ${condition} AND id NOT IN (SELECT node_id FROM denied)`,
+      )
+      .get(this.#clock.now(), value);
+    return { nodes: Number(row?.['n']), until: Number(row?.['until'] ?? 0) };
   }
 
   /** One node; `undefined` if it is not known, or no more. */
@@ -77,5 +113,7 @@ function recordOf(row: Record<string, unknown>): NodeRecord {
     firstSeen: Number(row['first_seen']),
     lastSeen: Number(row['last_seen']),
     certificateEnds: Number(row['certificate_ends']),
+    issuer: String(row['issuer']),
+    trustVersion: Number(row['trust_version']),
   };
 }

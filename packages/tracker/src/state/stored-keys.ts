@@ -4,15 +4,16 @@ import { decryptPrivateKey, encryptPrivateKey, SwarmCa } from '@sealift/pki';
 import { transaction } from './database.ts';
 import { readMeta, writeMeta } from './meta.ts';
 import { loadSigningKey, newSigningKeyPem, type SigningKey } from './signing-key.ts';
+import { insertCa, SwarmCas } from './swarm-cas.ts';
 
 /** The keys that make the cluster. They live in this process and, optionally encrypted, in its database. */
 export interface ClusterKeys {
-  readonly ca: SwarmCa;
+  readonly cas: SwarmCas;
   readonly grantKey: SigningKey;
   readonly contentKey: SigningKey;
 }
 
-type KeyName = 'ca' | 'grant' | 'content';
+type KeyName = 'grant' | 'content';
 
 /**
  * The keys in the database; made first if there are none and `clusterId` says whose they shall be. Throws
@@ -46,14 +47,11 @@ export async function openKeys({
       advice: 'A cluster keeps its name: use another directory for another cluster.',
     });
   }
-  const pemOf = (name: KeyName): string => decryptPrivateKey(readKey(database, name).privatePem, passphrase);
-  const ca = await SwarmCa.load({
-    certificatePem: readKey(database, 'ca').public,
-    privateKeyPem: pemOf('ca'),
-    clock,
-  });
-  if (ca.clusterId !== stored) throw new AppError('CONFIG_INVALID', { reason: 'the CA is of another cluster' });
-  return { ca, grantKey: await loadSigningKey(pemOf('grant')), contentKey: await loadSigningKey(pemOf('content')) };
+  const pemOf = (name: KeyName): string => decryptPrivateKey(readKey(database, name), passphrase);
+  const cas = await SwarmCas.open({ database, passphrase, clock });
+  if (cas.issuing.clusterId !== stored)
+    throw new AppError('CONFIG_INVALID', { reason: 'the CA is of another cluster' });
+  return { cas, grantKey: await loadSigningKey(pemOf('grant')), contentKey: await loadSigningKey(pemOf('content')) };
 }
 
 async function createKeys(
@@ -64,23 +62,24 @@ async function createKeys(
 ): Promise<void> {
   const ca = await SwarmCa.create({ clusterId, clock });
   const protect = (pem: string): string => (passphrase === undefined ? pem : encryptPrivateKey(pem, passphrase));
-  const rows: readonly (readonly [KeyName, string, string])[] = [
-    ['ca', protect(await ca.exportPrivateKey()), ca.certificatePem],
-    ['grant', protect(newSigningKeyPem()), ''],
-    ['content', protect(newSigningKeyPem()), ''],
+  const caPrivatePem = protect(await ca.exportPrivateKey());
+  const signingKeys: readonly (readonly [KeyName, string])[] = [
+    ['grant', protect(newSigningKeyPem())],
+    ['content', protect(newSigningKeyPem())],
   ];
   transaction(database, () => {
     // Another process may have been first while we waited; its keys stand.
     if (readMeta(database, 'cluster_id') !== undefined) return;
     writeMeta(database, 'cluster_id', clusterId);
-    const insert = database.prepare('INSERT INTO keys VALUES (?, ?, ?)');
-    for (const row of rows) insert.run(...row);
+    insertCa(database, 'ca', caPrivatePem, ca.certificatePem);
+    const insert = database.prepare("INSERT INTO keys VALUES (?, ?, '')");
+    for (const row of signingKeys) insert.run(...row);
   });
 }
 
-function readKey(database: DatabaseSync, name: KeyName): { privatePem: string; public: string } {
-  const row = database.prepare('SELECT private_pem, public FROM keys WHERE name = ?').get(name);
+function readKey(database: DatabaseSync, name: KeyName): string {
+  const row = database.prepare('SELECT private_pem FROM keys WHERE name = ?').get(name);
   if (row === undefined)
     throw new AppError('CONFIG_INVALID', { reason: 'a key is missing from the database', key: name });
-  return { privatePem: String(row['private_pem']), public: String(row['public']) };
+  return String(row['private_pem']);
 }

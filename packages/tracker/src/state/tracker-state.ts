@@ -11,11 +11,15 @@ import { readMeta, writeMeta } from './meta.ts';
 import { NodeTable } from './node-table.ts';
 import type { SigningKey } from './signing-key.ts';
 import { openKeys } from './stored-keys.ts';
+import type { SwarmCas } from './swarm-cas.ts';
 
 /** What of a tracker must last: keys, join tokens, nodes, deny list. The CLI opens it beside a running tracker. */
 export interface TrackerState {
   readonly clusterId: ClusterId;
+  /** The CA that signs now. */
   readonly ca: SwarmCa;
+  /** All CAs that count, and their rotation. */
+  readonly cas: SwarmCas;
   /** Signs grants. */
   readonly grantKey: SigningKey;
   /** Signs piece hashes; for the seeder in this process. */
@@ -26,6 +30,7 @@ export interface TrackerState {
   readonly adminToken: AdminToken;
   /** The id of the seeder in this process, the same after a restart. */
   readonly seederId: NodeId;
+  /** What is public about the cluster now; during a rotation it names both CAs. */
   readonly clusterInfo: ClusterInfo;
   /** `https://host:port` by which nodes reached the tracker when it last ran; `undefined` before its first start. */
   readonly origin: string | undefined;
@@ -41,7 +46,7 @@ export interface TrackerState {
  */
 export async function openTrackerState({
   dataDirectory,
-  clusterId,
+  clusterId: expected,
   passphrase,
   clock,
 }: {
@@ -52,21 +57,29 @@ export async function openTrackerState({
 }): Promise<TrackerState> {
   const database = await openDatabase(dataDirectory);
   try {
-    const keys = await openKeys({ database, clusterId, passphrase, clock });
+    const { cas, grantKey, contentKey } = await openKeys({ database, clusterId: expected, passphrase, clock });
+    const { clusterId } = cas.issuing;
     const adminToken = await AdminToken.open({ database, dataDirectory });
     return {
-      clusterId: keys.ca.clusterId,
-      ...keys,
+      clusterId,
+      cas,
+      grantKey,
+      contentKey,
+      get ca() {
+        return cas.issuing;
+      },
       joinTokens: new JoinTokens({ database, clock }),
       nodes: new NodeTable({ database, clock }),
       denyList: new DenyList({ database, clock }),
       adminToken,
       seederId: openSeederId(database),
-      clusterInfo: {
-        clusterId: keys.ca.clusterId,
-        trustAnchors: keys.ca.certificatePem,
-        grantKeys: [keys.grantKey.publicJwk],
-        contentKeys: [keys.contentKey.publicJwk],
+      get clusterInfo() {
+        return {
+          clusterId,
+          trustAnchors: cas.trustAnchors,
+          grantKeys: [grantKey.publicJwk],
+          contentKeys: [contentKey.publicJwk],
+        };
       },
       get origin() {
         return readMeta(database, 'origin');
