@@ -10,6 +10,10 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 const MAX_SOCKET_PATH_BYTES = 103;
 /** Longest wait for an answer, in ms. */
 const TIMEOUT_MS = 5_000;
+/** Connections at once. Only people of this node ask here, one question each. */
+const MAX_CONNECTIONS = 16;
+/** How often slow senders are looked for, in ms. */
+const TIMEOUT_CHECK_MS = 1_000;
 
 /** Where a node with this data directory answers `sealift status`. */
 export function adminSocketPath(dataDirectory: string): string {
@@ -22,14 +26,32 @@ export class NodeAdmin implements Service {
   readonly #server: http.Server;
   #isListening = false;
 
-  constructor({ dataDirectory, status }: { dataDirectory: string; status: () => object }) {
+  /** `timeoutMs` is the longest wait for a request, and for the next one. */
+  constructor({
+    dataDirectory,
+    status,
+    timeoutMs = TIMEOUT_MS,
+  }: {
+    dataDirectory: string;
+    status: () => object;
+    timeoutMs?: number;
+  }) {
     this.#path = adminSocketPath(dataDirectory);
-    this.#server = http.createServer({ requestTimeout: TIMEOUT_MS, maxHeaderSize: 4096 }, (request, response) => {
+    const limits = {
+      headersTimeout: timeoutMs,
+      requestTimeout: timeoutMs,
+      keepAliveTimeout: timeoutMs,
+      connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, timeoutMs),
+      maxHeaderSize: 4096,
+    };
+    this.#server = http.createServer(limits, (request, response) => {
       request.resume();
       response.setHeader('content-type', 'application/json');
       if (request.method === 'GET' && request.url === '/v1/status') response.end(JSON.stringify(status()));
       else response.writeHead(404).end(JSON.stringify({ code: 'NOT_FOUND', message: 'ask for GET /v1/status' }));
     });
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.setTimeout(timeoutMs);
   }
 
   async start(): Promise<void> {

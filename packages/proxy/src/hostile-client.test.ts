@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { connect as tlsConnect } from 'node:tls';
@@ -31,6 +32,13 @@ async function say(t: TestContext, proxy: TestProxy, target: string, text: strin
   const socket = await tlsThrough(t, proxy.port, { target, ca: proxy.interceptCaPem });
   socket.write(text);
   return await untilEnd(socket);
+}
+
+/** One answered request on a connection that stays open. */
+async function askHealth(socket: Socket): Promise<void> {
+  socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  const [bytes] = (await once(socket, 'data')) as [Buffer];
+  assert.match(bytes.toString(), /^HTTP\/1\.1 200 /);
 }
 
 for (const target of [
@@ -180,9 +188,22 @@ test('a client that pipelines without end is cut off', async (t) => {
 
 test('more connections than the limit are closed at once', async (t) => {
   const { proxy } = await setUp(t, { limits: { maxConnections: 2 } });
-  await dial(t, proxy.port);
-  await dial(t, proxy.port);
+  for (const socket of [await dial(t, proxy.port), await dial(t, proxy.port)]) await askHealth(socket);
   await untilEnd((await dial(t, proxy.port)).resume());
+});
+
+test('a connection that has asked nothing yet makes room for the next one', async (t) => {
+  const { proxy } = await setUp(t, { limits: { maxSilentConnections: 2 } });
+  const [oldest, second, third] = [await dial(t, proxy.port), await dial(t, proxy.port), await dial(t, proxy.port)];
+  await untilEnd(oldest.resume());
+  for (const socket of [second, third]) await askHealth(socket);
+});
+
+test('an address that has all its connections does not stop another', async (t) => {
+  const { proxy } = await setUp(t, { limits: { maxConnectionsPerAddress: 2 } });
+  for (const socket of [await dial(t, proxy.port), await dial(t, proxy.port)]) await askHealth(socket);
+  await untilEnd((await dial(t, proxy.port)).resume());
+  await askHealth(await dial(t, proxy.port, { localAddress: '127.0.0.2' }));
 });
 
 test('more CONNECTs than the limit that still wait are refused', async (t) => {

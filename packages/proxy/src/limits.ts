@@ -2,6 +2,10 @@
 export interface ProxyLimits {
   /** Connections of clients at once; more are closed at once. */
   readonly maxConnections: number;
+  /** The same of one address. */
+  readonly maxConnectionsPerAddress: number;
+  /** Connections that have not sent a request yet; one more takes the place of the oldest. */
+  readonly maxSilentConnections: number;
   /** CONNECT requests that are still being set up; more are answered with 429. */
   readonly maxPendingConnects: number;
   /** Bytes of a request's or an answer's head. */
@@ -38,6 +42,10 @@ export interface ProxyLimits {
 export const DEFAULT_LIMITS: ProxyLimits = Object.freeze({
   // A node runs a handful of pulls, each with fewer than ten connections; at about 100 KiB each this stays near 100 MiB.
   maxConnections: 1024,
+  // On loopback the runtime has one address, so it gets most places; where others are let in, none gets all.
+  maxConnectionsPerAddress: 768,
+  // A runtime asks as soon as it is connected: who has been silent longest is the least likely to be one.
+  maxSilentConnections: 256,
   // A set-up takes milliseconds. So many at once means that a target is dead or that somebody scans through us.
   maxPendingConnects: 256,
   // Node's own 16 KiB is short for a registry token with many scopes; common registries refuse heads above 64 KiB.

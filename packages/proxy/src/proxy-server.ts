@@ -1,7 +1,15 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { AppError, type Clock, isAppError, type Logger, type RegistryHost } from '@sealift/core';
+import {
+  type Admission,
+  Admissions,
+  AppError,
+  type Clock,
+  isAppError,
+  type Logger,
+  type RegistryHost,
+} from '@sealift/core';
 import type { InterceptCa } from '@sealift/pki';
 import { RegistryClient, type RegistryConfig } from '@sealift/registry';
 import { type BlobBytes, BlobResponder } from './blob-responder.ts';
@@ -46,6 +54,8 @@ export class ProxyServer {
   readonly #options: ProxyServerOptions;
   readonly #limits: ProxyLimits;
   readonly #connections = new ClientConnections();
+  readonly #admissions: Admissions;
+  readonly #admitted = new WeakMap<Socket, Admission>();
   /** Which registry a TLS socket of an intercepted connection stands in for. */
   readonly #registryOf = new WeakMap<Socket, RegistryHost>();
   readonly #upstreams: ReadonlyMap<RegistryHost, RegistryUpstream>;
@@ -61,6 +71,16 @@ export class ProxyServer {
     const limits = withDefaultLimits(options.limits);
     this.#options = options;
     this.#limits = limits;
+    this.#admissions = new Admissions({
+      limits: {
+        connections: limits.maxConnections,
+        connectionsPerAddress: limits.maxConnectionsPerAddress,
+        strangers: limits.maxSilentConnections,
+        strangersPerAddress: limits.maxSilentConnections,
+        replacesOldest: true,
+      },
+      clock,
+    });
     this.#upstreams = new Map(
       registries.map((config) => [config.registry, new RegistryUpstream({ config, limits })] as const),
     );
@@ -135,11 +155,11 @@ export class ProxyServer {
       runningOn: (socket) => this.#connections.runningOn(socket),
       onRequest: (request, response) => void this.#answer(request, response),
     });
-    server.maxConnections = this.#limits.maxConnections;
     server.on('connection', (socket: Socket) => {
-      if (!this.#registryOf.has(socket)) this.#connections.add(socket);
+      if (!this.#registryOf.has(socket)) this.#admit(socket);
     });
     server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      this.#admitted.get(socket)?.settle();
       const isNested = this.#registryOf.has(socket);
       if (isNested) refuseSocket(socket, new AppError('REQUEST_UNSUPPORTED', { reason: 'this is a tunnel already' }));
       else void connect.handle(request, socket, head);
@@ -147,7 +167,19 @@ export class ProxyServer {
     return server;
   }
 
+  #admit(socket: Socket): void {
+    this.#connections.add(socket);
+    const admission = this.#admissions.admit(socket.remoteAddress, { cut: () => socket.destroy() });
+    if (admission === undefined) {
+      socket.destroy();
+      return;
+    }
+    this.#admitted.set(socket, admission);
+    socket.once('close', () => admission.leave());
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#admitted.get(request.socket)?.settle();
     // Errors of either show as the connection's end, which the signal tells.
     request.on('error', () => {});
     response.on('error', () => {});

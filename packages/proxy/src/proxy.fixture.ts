@@ -92,8 +92,12 @@ async function listen(t: TestContext, server: http.Server | https.Server): Promi
 }
 
 /** A raw TCP connection to the proxy that ends with the test. */
-export async function dial(t: TestContext, port: number): Promise<Socket> {
-  const socket = connect({ host: '127.0.0.1', port });
+export async function dial(
+  t: TestContext,
+  port: number,
+  { localAddress = '127.0.0.1' }: { localAddress?: string } = {},
+): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port, localAddress });
   socket.on('error', () => {});
   t.after(() => socket.destroy());
   await once(socket, 'connect');

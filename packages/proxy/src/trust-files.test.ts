@@ -96,6 +96,17 @@ test('a directory that cannot be made is the caller’s to hear of, and nothing 
   assert.deepEqual(await readdir(parent), []);
 });
 
+test('a place that takes no directories is heard of at once', async (t) => {
+  const files = new TrustFiles({
+    certsDirectory: '/proc/sealift/certs.d',
+    registries: [REGISTRY],
+    interceptCa: { certificatePem: 'x' },
+    log: silentLogger,
+  });
+  t.after(() => files.stop());
+  await assert.rejects(files.start(), { code: 'ENOENT' });
+});
+
 test('the user’s certificates are read, ours and what is no certificate are not', async (t) => {
   const { caPem } = await createLoopbackCertificate();
   const { certsDirectory, directory, make } = await setUp(t, caPem);

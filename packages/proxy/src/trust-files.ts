@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, mkdir, open, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { chmod, mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import type { Logger, RegistryHost } from '@sealift/core';
 import type { InterceptCa } from '@sealift/pki';
 
@@ -52,7 +52,7 @@ export class TrustFiles {
     const { certsDirectory, registries, log } = this.#options;
     try {
       await removeStale(certsDirectory);
-      for (const registry of registries) await this.#write(join(certsDirectory, registry));
+      for (const registry of registries) await this.#write(resolve(certsDirectory, registry));
     } catch (error) {
       await this.#remove();
       throw error;
@@ -68,8 +68,7 @@ export class TrustFiles {
   }
 
   async #write(directory: string): Promise<void> {
-    const outermost = await mkdir(directory, { recursive: true, mode: 0o755 });
-    if (outermost !== undefined) this.#directories.push(...pathsBetween(outermost, directory));
+    await this.#makeDirectory(directory);
     const path = join(directory, INTERCEPT_CA_FILE);
     const unfinished = join(directory, `${UNFINISHED_PREFIX}${randomUUID()}`);
     try {
@@ -87,6 +86,19 @@ export class TrustFiles {
       throw error;
     }
     this.#files.push(path);
+  }
+
+  /** Not `mkdir` with `recursive`: that of Node 24 never returns where a parent exists but takes no entries, as /proc. */
+  async #makeDirectory(path: string): Promise<void> {
+    if (await isDirectory(path)) return;
+    if (dirname(path) !== path) await this.#makeDirectory(dirname(path));
+    try {
+      await mkdir(path, { mode: 0o755 });
+      this.#directories.push(path);
+    } catch (error) {
+      // Another process made it meanwhile, and keeps it.
+      if (!(await isDirectory(path))) throw error;
+    }
   }
 
   async #remove(): Promise<void> {
@@ -128,9 +140,11 @@ function ignoreMissing(error: NodeJS.ErrnoException): never[] {
   throw error;
 }
 
-/** `outermost` and every directory from there down to `innermost`. */
-function pathsBetween(outermost: string, innermost: string): string[] {
-  const paths = [innermost];
-  while (paths[0] !== outermost && paths[0] !== dirname(paths[0] as string)) paths.unshift(dirname(paths[0] as string));
-  return paths;
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }

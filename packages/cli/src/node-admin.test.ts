@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { stat } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { test } from 'node:test';
+import { inTemporaryDirectory } from './cli-process.fixture.ts';
+import { adminSocketPath, NodeAdmin, readNodeStatus } from './node-admin.ts';
+
+/** Gives `work` a running admin socket. */
+async function withAdmin(work: (dataDirectory: string) => Promise<void>, { timeoutMs = 200 } = {}): Promise<void> {
+  await inTemporaryDirectory(async (dataDirectory) => {
+    const admin = new NodeAdmin({ dataDirectory, status: () => ({ name: 'rack-1' }), timeoutMs });
+    await admin.start();
+    try {
+      await work(dataDirectory);
+    } finally {
+      await admin.stop();
+    }
+  });
+}
+
+async function open(dataDirectory: string): Promise<Socket> {
+  const socket = connect(adminSocketPath(dataDirectory));
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  return socket.resume();
+}
+
+test('the socket is for its own user, and answers', () =>
+  withAdmin(async (dataDirectory) => {
+    const { mode } = await stat(adminSocketPath(dataDirectory));
+    assert.equal(mode & 0o777, 0o600);
+    assert.deepEqual(await readNodeStatus(dataDirectory), { name: 'rack-1' });
+  }));
+
+test('who is silent, slow with a head or slow with a body is cut off in time', () =>
+  withAdmin(async (dataDirectory) => {
+    const texts = ['', 'GET /v1/status HT', 'POST /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc'];
+    for (const text of texts) {
+      const socket = await open(dataDirectory);
+      const closed = once(socket, 'close');
+      if (text !== '') socket.write(text);
+      await closed;
+    }
+    assert.deepEqual(await readNodeStatus(dataDirectory), { name: 'rack-1' });
+  }));
+
+test('more connections than a person needs are cut at once', () =>
+  withAdmin(
+    async (dataDirectory) => {
+      const sockets = await Promise.all(Array.from({ length: 17 }, () => open(dataDirectory)));
+      await Promise.race(sockets.map((socket) => once(socket, 'close')));
+      assert.equal(sockets.filter(({ destroyed }) => destroyed).length, 1);
+      for (const socket of sockets) socket.destroy();
+    },
+    { timeoutMs: 20_000 },
+  ));
