@@ -116,6 +116,11 @@ export class Cluster {
     return this.#joinToken;
   }
 
+  /** Has the nodes to come enrol with a new join token, and the address that the tracker gives out now. */
+  async renewJoinToken(): Promise<void> {
+    this.#joinToken = await this.tracker.createToken();
+  }
+
   /** Starts a node and a dockerd that uses it as its proxy, on one of the hosts. */
   async startNode(name: string): Promise<DockerNode> {
     const host = this.testbed.network.host(name);

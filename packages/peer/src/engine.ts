@@ -228,6 +228,14 @@ export class PeerEngine {
     if (swarm !== undefined) await this.#leave(swarm);
   }
 
+  /** Takes the tracker's deny list, and drops the connections of those on it. */
+  takeDenyList(list: { readonly version: number; readonly nodeIds: readonly NodeId[] }): void {
+    if (!this.#deny.replace(list)) return;
+    for (const connection of [...this.#connections.keys()]) {
+      if (this.#deny.isDenied(connection.remote.id)) connection.close(new AppError('NODE_DENIED'));
+    }
+  }
+
   async #start(): Promise<void> {
     const { identity, grants, listen } = this.#options;
     this.#readCredentials();
@@ -366,7 +374,7 @@ export class PeerEngine {
       zone: this.#options.zone,
       slots: (swarm) => this.#slotsOf(swarm),
       dial: (swarm, address) => this.#dial(swarm, address),
-      denied: (list) => this.#denied(list),
+      denied: (list) => this.takeDenyList(list),
       caught: (swarm, nodeId) => this.#caught(swarm, nodeId),
       withdrawn: (swarm) => {
         this.#drop(swarm).catch((error: unknown) =>
@@ -424,13 +432,6 @@ export class PeerEngine {
     const swarm = this.#swarms.get(swarmId);
     if (swarm === undefined) return;
     this.#leave(swarm).catch((error: unknown) => this.#log.warn('swarm_left', { swarmId, error }));
-  }
-
-  #denied(list: { version: number; nodeIds: readonly NodeId[] }): void {
-    if (!this.#deny.replace(list)) return;
-    for (const connection of [...this.#connections.keys()]) {
-      if (this.#deny.isDenied(connection.remote.id)) connection.close(new AppError('NODE_DENIED'));
-    }
   }
 
   #caught(swarm: Swarm, nodeId: NodeId): void {

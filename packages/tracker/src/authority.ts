@@ -32,7 +32,7 @@ export class Authority {
   readonly #audit: AuditWriter;
   readonly #verifier: GrantVerifier;
 
-  /** `certificateTtlMs` is the life of the leaves of nodes and seeder, 1 minute to 24 hours; throws `CONFIG_INVALID`. */
+  /** `certificateTtlMs` is the life of the leaves of nodes and seeder, 5 seconds to 24 hours; throws `CONFIG_INVALID`. */
   constructor({
     state,
     certificateTtlMs = DEFAULT_CERTIFICATE_TTL_MS,

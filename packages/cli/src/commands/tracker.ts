@@ -80,7 +80,12 @@ export async function runTracker(
           ),
       }),
     );
-    services.defer(async () => stopListening());
+    // The others hear of a denial with their next announce; the seeder is here.
+    const stopDenying = state.denyList.onChange(() => engine.takeDenyList(state.denyList.pushed()));
+    services.defer(async () => {
+      stopListening();
+      stopDenying();
+    });
     const stopListening = identity.onChange(() => grants.refreshAll());
     const engine: PeerEngine = await services.start(
       new PeerEngine({
@@ -88,6 +93,8 @@ export async function runTracker(
         grants,
         store,
         announce: async ({ swarmId, denyVersion }) => tracker.announceSeeder({ swarmId, denyVersion }),
+        report: (swarmId, reportedId) =>
+          audit.record('peer_reported', { nodeId: state.seederId, reportedId, swarmId, kind: 'corrupt-piece' }),
         listen: config.seederListen,
         uploadBytesPerSecond: config.uploadLimit,
         zone: config.zone,
@@ -153,8 +160,8 @@ export async function runTracker(
 
 function checkCertificateTtl({ certificateTtl }: ConfigOf<typeof TRACKER_OPTIONS>): void {
   if (certificateTtl >= MIN_CERTIFICATE_TTL_MS && certificateTtl <= MAX_CERTIFICATE_TTL_MS) return;
-  const [least, most] = [MIN_CERTIFICATE_TTL_MS / 60_000, MAX_CERTIFICATE_TTL_MS / 3_600_000];
-  refuse('--certificate-ttl', `write a time from ${least}m to ${most}h`);
+  const [least, most] = [MIN_CERTIFICATE_TTL_MS / 1_000, MAX_CERTIFICATE_TTL_MS / 3_600_000];
+  refuse('--certificate-ttl', `write a time from ${least}s to ${most}h`);
 }
 
 /** The names in the tracker's own certificate: those given, else the address it listens on, else the host's name. */
