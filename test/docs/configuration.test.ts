@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { type OptionTable, variableOf } from '../../packages/cli/src/config.ts';
 import {
+  CA_OPTIONS,
+  CA_RETIRE_OPTIONS,
   DEMO_OPTIONS,
   DENY_OPTIONS,
   NODE_OPTIONS,
@@ -16,6 +18,8 @@ const SECTIONS: Readonly<Record<string, OptionTable>> = {
   'sealift node': NODE_OPTIONS,
   'sealift token create': TOKEN_OPTIONS,
   'sealift deny, sealift allow': DENY_OPTIONS,
+  'sealift ca status, sealift ca rotate': CA_OPTIONS,
+  'sealift ca retire': CA_RETIRE_OPTIONS,
   'sealift status': STATUS_OPTIONS,
   'sealift demo': DEMO_OPTIONS,
 };
