@@ -1,4 +1,4 @@
-import { type Digest, isDigest, parseRepository, type Repository } from '@sealift/core';
+import { type BlobRef, type Digest, isDigest, parseRepository, type Repository } from '@sealift/core';
 
 /** Longest path we look at, in characters: the longest repository name, the digest and what stands around them. */
 const MAX_PATH_LENGTH = 350;
@@ -19,4 +19,9 @@ export function parseBlobPath(pathname: string): { repository: Repository; diges
     // Not an error: the registry itself knows best how to answer a path with a wrong name.
     return undefined;
   }
+}
+
+/** The path of a blob, which {@link parseBlobPath} reads. */
+export function formatBlobPath({ repository, digest }: Pick<BlobRef, 'repository' | 'digest'>): string {
+  return `/v2/${repository}/blobs/${digest}`;
 }

@@ -1,13 +1,18 @@
 /**
  * The client half of the OCI distribution-spec: references, blob paths, challenges and tokens, and reading blobs and
  * manifests from configured registries over verified HTTPS. What it reads is not verified, except manifests by digest.
+ * Beside it, the judge of registry tokens, which learns whom a registry believes.
  */
 export { type BasicChallenge, type BearerChallenge, parseChallenge } from './auth-challenge.ts';
 export { authorizationExpiry, basicAuthorization } from './authorization.ts';
-export { parseBlobPath } from './blob-path.ts';
+export { formatBlobPath, parseBlobPath } from './blob-path.ts';
 export { type ManifestAnswer, type RegistryBlob, RegistryClient, type RegistryClientOptions } from './client.ts';
 export type { HeadVerdict } from './head-verdict.ts';
 export { type ImageReference, parseImageReference } from './reference.ts';
 export type { RegistryConfig } from './registry-config.ts';
+export type { TokenRights } from './registry-token/claims.ts';
+export { bearerJwt } from './registry-token/compact-token.ts';
+export { type KeySet, parseKeySet } from './registry-token/key-set.ts';
+export { type RegistryTokenConfig, RegistryTokens, type TokenUse } from './registry-token/registry-tokens.ts';
 export { fetchToken } from './token.ts';
 export { DOCKER_HUB, upstreamOrigin } from './upstream.ts';
