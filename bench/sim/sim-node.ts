@@ -120,10 +120,11 @@ export class SimNode {
   }
 
   /** A block came over `link`. */
-  blockArrived(link: Link, { index, begin, length }: BlockRange): void {
+  blockArrived(link: Link, block: BlockRange): void {
     if (!link.isOpen) return;
+    const { index, length } = block;
     const now = this.#world.queue.now();
-    const requestedAt = link.outstanding.settle(index, begin);
+    const requestedAt = link.outstanding.settle(block);
     link.lastBlockAt = now;
     link.snubs = 0;
     link.givenSinceRound += length * SCALE;
@@ -131,12 +132,12 @@ export class SimNode {
     if (requestedAt !== undefined) link.window.received(length, requestedAt);
     if (link.outstanding.count === 0) link.window.idle();
     const assembly = this.#scheduler.assembly(index);
-    if (assembly?.begin(begin, length, link) === undefined) {
+    if (assembly?.begin(block, link) === undefined) {
       this.messages.wasted += 1;
     } else {
-      assembly.end(begin, link, now);
-      if (requestedAt !== undefined) assembly.unask(begin);
-      if (assembly.askersOf(begin) > 0) this.#cancel({ index, begin, length });
+      assembly.end(block, link, now);
+      if (requestedAt !== undefined) assembly.unask(block);
+      if (assembly.isAsked(block)) this.#cancel(block);
       if (assembly.isWhole) {
         this.#scheduler.finish(index);
         this.#world.queue.after(VERIFY_MS, () => this.#verified(index));
@@ -163,7 +164,7 @@ export class SimNode {
   choked(link: Link, isChoked: boolean, refused: readonly BlockRange[]): void {
     if (!link.isOpen) return;
     link.isChoked = isChoked;
-    const lost = refused.filter(({ index, begin }) => link.outstanding.settle(index, begin) !== undefined);
+    const lost = refused.filter((block) => link.outstanding.settle(block) !== undefined);
     this.#scheduler.release(link, lost, { isGone: false });
     if (!isChoked) this.#fill(link);
     else if (lost.length > 0) for (const other of this.links.values()) this.#fill(other);
@@ -294,8 +295,8 @@ export class SimNode {
   #cancel(block: BlockRange): void {
     const assembly = this.#scheduler.assembly(block.index);
     for (const link of this.links.values()) {
-      if (!link.outstanding.giveUp(block.index, block.begin)) continue;
-      assembly?.unask(block.begin);
+      if (!link.outstanding.giveUp(block)) continue;
+      assembly?.unask(block);
       this.messages.requests += 1;
       this.send(link, (mirror) => mirror.node.cancelled(mirror, block));
     }
@@ -350,7 +351,7 @@ export class SimNode {
     link.snubs += 1;
     link.lastBlockAt = now;
     const blocks = [...link.outstanding.blocks()];
-    for (const { index, begin } of blocks) link.outstanding.giveUp(index, begin);
+    for (const block of blocks) link.outstanding.giveUp(block);
     this.#scheduler.release(link, blocks, { isGone: false });
   }
 

@@ -21,6 +21,7 @@ const anyHandshake: fc.Arbitrary<ExtendedHandshake> = fc
       {
         version: fc.string({ unit: 'grapheme', maxLength: 8 }),
         requestQueue: fc.integer({ min: 1, max: 65_535 }),
+        blockLength: fc.integer({ min: 1, max: 256 }).map((blocks) => blocks * 16_384),
         grant: fc.constant(GRANT),
         zone: fc.constantFrom('a', 'zone-7', 'z'.repeat(63)).map(parseZone),
       },
@@ -44,7 +45,9 @@ test('an extended handshake decodes to itself', () => {
 test('arbitrary bytes and values give a handshake or HANDSHAKE_INVALID', () => {
   const scalar = fc.oneof(fc.maxSafeInteger(), fc.string({ maxLength: 8 }), fc.constant([]), fc.constant(new Map()));
   const dictionary = fc
-    .array(fc.tuple(fc.constantFrom('m', 'v', 'reqq', 'sl_grant', 'sl_zone', 'p'), scalar), { maxLength: 5 })
+    .array(fc.tuple(fc.constantFrom('m', 'v', 'reqq', 'sl_block', 'sl_grant', 'sl_zone', 'p'), scalar), {
+      maxLength: 5,
+    })
     .map((entries) => encodeBencode(new Map<string, BencodeInput>(entries)));
   fc.assert(
     fc.property(fc.oneof(dictionary, fc.uint8Array({ maxLength: 80 })), (bytes) => {
@@ -127,6 +130,10 @@ const refused: readonly (readonly [string, BencodeInput])[] = [
   ['whose version is a novel', new Map([['v', 'x'.repeat(129)]])],
   ['that queues no request', new Map([['reqq', 0]])],
   ['that queues more requests than memory', new Map([['reqq', 2 ** 40]])],
+  ['that serves no block of 16 KiB', new Map([['sl_block', 16_383]])],
+  ['that serves parts of blocks', new Map([['sl_block', 20_000]])],
+  ['that serves more than a piece at once', new Map([['sl_block', 2 ** 23]])],
+  ['whose block is text', new Map([['sl_block', '16384']])],
   ['whose grant is a number', new Map([['sl_grant', 1]])],
   ['whose grant is no JWT', new Map([['sl_grant', 'a.b']])],
   ['whose grant has a line break at its end', new Map([['sl_grant', 'a.b.c\n']])],

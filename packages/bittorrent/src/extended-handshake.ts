@@ -1,4 +1,4 @@
-import { AppError, parseZone, type Zone } from '@sealift/core';
+import { AppError, BLOCK_LENGTH, MAX_PIECE_LENGTH, parseZone, type Zone } from '@sealift/core';
 import { type BencodeInput, type BencodeValue, decodeBencode, encodeBencode } from './bencode.ts';
 
 /** Our own ids of extended messages (BEP 10). What we send to a peer carries the ids of *its* extended handshake. */
@@ -24,6 +24,8 @@ const MAX_VERSION_LENGTH = 128;
 const MAX_ZONE_LENGTH = 63;
 /** Most requests that a peer may say it queues; beyond any window we would fill. */
 const MAX_REQUEST_QUEUE = 65_535;
+/** Longest block that a peer may say it serves, in bytes: a piece. More than we ever ask for. */
+const MAX_SERVED_BLOCK_LENGTH = MAX_PIECE_LENGTH;
 /** Most extended messages that a peer may name; clients in use name about a dozen. */
 const MAX_MESSAGES = 64;
 
@@ -36,8 +38,10 @@ export interface ExtendedHandshake {
   readonly messages: ReadonlyMap<string, number>;
   /** Client and version, as the sender calls itself. */
   readonly version?: string;
-  /** Requests that the sender queues for us. */
+  /** Requests that the sender queues for us; one for a longer block counts once for each 16 KiB of it. */
   readonly requestQueue?: number;
+  /** Longest block that the sender serves in one message, in bytes; 16 KiB if it does not say. */
+  readonly blockLength?: number;
   /** A compact JWT, not verified here. */
   readonly grant?: string;
   /** The sender's zone, by its own account. */
@@ -49,6 +53,7 @@ export function encodeExtendedHandshake(handshake: ExtendedHandshake): Buffer {
   const entries = new Map<string, BencodeInput>([['m', handshake.messages]]);
   if (handshake.version !== undefined) entries.set('v', handshake.version);
   if (handshake.requestQueue !== undefined) entries.set('reqq', handshake.requestQueue);
+  if (handshake.blockLength !== undefined) entries.set('sl_block', handshake.blockLength);
   if (handshake.grant !== undefined) entries.set('sl_grant', handshake.grant);
   if (handshake.zone !== undefined) entries.set('sl_zone', handshake.zone);
   const bytes = encodeBencode(entries);
@@ -65,12 +70,14 @@ export function decodeExtendedHandshake(bytes: Uint8Array): ExtendedHandshake {
   const entries = decodeDictionary(bytes);
   const version = readText(entries.get('v'), MAX_VERSION_LENGTH, 'v');
   const requestQueue = readRequestQueue(entries.get('reqq'));
+  const blockLength = readBlockLength(entries.get('sl_block'));
   const grant = readGrant(entries.get('sl_grant'));
   const zone = readZone(entries.get('sl_zone'));
   return {
     messages: readMessages(entries.get('m')),
     ...(version === undefined ? {} : { version }),
     ...(requestQueue === undefined ? {} : { requestQueue }),
+    ...(blockLength === undefined ? {} : { blockLength }),
     ...(grant === undefined ? {} : { grant }),
     ...(zone === undefined ? {} : { zone }),
   };
@@ -106,6 +113,13 @@ function readMessages(value: BencodeValue | undefined): ReadonlyMap<string, numb
 function readRequestQueue(value: BencodeValue | undefined): number | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'number' || value < 1 || value > MAX_REQUEST_QUEUE) throw invalid('reqq out of range');
+  return value;
+}
+
+function readBlockLength(value: BencodeValue | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const isBlock = typeof value === 'number' && value >= BLOCK_LENGTH && value <= MAX_SERVED_BLOCK_LENGTH;
+  if (!isBlock || value % BLOCK_LENGTH !== 0) throw invalid('sl_block is not a length of whole blocks');
   return value;
 }
 

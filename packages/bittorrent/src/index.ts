@@ -35,6 +35,7 @@ export {
   encodeMessage,
   encodePieceHeader,
   encodeRequests,
+  MAX_BLOCK_LENGTH,
   MAX_FRAME_LENGTH,
   MAX_PIECE_COUNT,
   MESSAGE_ID,

@@ -3,7 +3,14 @@ import { test } from 'node:test';
 import { BLOCK_LENGTH, isAppError } from '@sealift/core';
 import fc from 'fast-check';
 import { anyMessage, collectingParser, longestMessage, rawFrame } from './message.arbitrary.ts';
-import { encodeMessage, encodePieceHeader, MAX_FRAME_LENGTH, MESSAGE_ID, type Message } from './message.ts';
+import {
+  encodeMessage,
+  encodePieceHeader,
+  MAX_BLOCK_LENGTH,
+  MAX_FRAME_LENGTH,
+  MESSAGE_ID,
+  type Message,
+} from './message.ts';
 import { MAX_KEEP_ALIVES, MAX_UNKNOWN_FRAMES, MessageParser } from './message-parser.ts';
 
 test('the messages are the same wherever the stream is cut', () => {
@@ -130,19 +137,36 @@ test('after a refused frame the parser is closed', () => {
   assert.deepEqual(messages, []);
 });
 
-for (const length of [MAX_FRAME_LENGTH + 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]) {
+for (const length of [9 + MAX_BLOCK_LENGTH + 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]) {
   test(`a frame of ${length} bytes is refused at its length prefix`, () => {
     const { parser } = collectingParser();
     assert.throws(() => parser.push(rawFrame(length)), { code: 'FRAME_TOO_LONG', details: { length } });
   });
 }
 
+test('a frame that only a piece may have is refused for all others, before its body', () => {
+  for (const id of [MESSAGE_ID.bitfield, MESSAGE_ID.extended, MESSAGE_ID.request, 99]) {
+    const frame = rawFrame(MAX_FRAME_LENGTH + 1, id);
+    const refused = { code: 'FRAME_TOO_LONG', details: { length: MAX_FRAME_LENGTH + 1 } };
+    assert.throws(() => collectingParser().parser.push(frame), refused);
+  }
+});
+
+test('a long block comes through, in chunks of any length', () => {
+  const block = Buffer.alloc(MAX_BLOCK_LENGTH, 9);
+  const bytes = encodeMessage({ type: 'piece', index: 1, begin: 0, block });
+  for (const chunkLength of [16_384, 100_000, bytes.length]) {
+    const { parser, messages } = collectingParser();
+    for (let at = 0; at < bytes.length; at += chunkLength) parser.push(bytes.subarray(at, at + chunkLength));
+    assert.deepEqual(messages, [{ type: 'piece', index: 1, begin: 0, block }]);
+  }
+});
+
 test('a piece frame longer than a block is refused at its header, on both ways through the parser', () => {
-  const frame = rawFrame(9 + BLOCK_LENGTH + 1, MESSAGE_ID.piece, 0, 0, 0, 0, 0, 0, 0, 0);
+  const frame = rawFrame(9 + MAX_BLOCK_LENGTH + 1, MESSAGE_ID.piece, 0, 0, 0, 0, 0, 0, 0, 0);
   assert.throws(() => collectingParser().parser.push(frame), { code: 'FRAME_TOO_LONG' });
   const { parser } = collectingParser();
-  parser.push(frame, 0, 4);
-  assert.throws(() => parser.push(frame, 4, 5), { code: 'FRAME_TOO_LONG' });
+  assert.throws(() => parser.push(frame, 0, 4), { code: 'FRAME_TOO_LONG' });
 });
 
 const wrongLengths: readonly (readonly [string, Buffer])[] = [
@@ -171,7 +195,7 @@ for (const [what, frame] of wrongLengths) {
   });
 }
 
-for (const length of [0, BLOCK_LENGTH + 1, 0x8000_0000, 0xffff_ffff]) {
+for (const length of [0, MAX_BLOCK_LENGTH + 1, 0x8000_0000, 0xffff_ffff]) {
   test(`a request for ${length} bytes is refused`, () => {
     const frame = encodeMessage({ type: 'request', index: 0, begin: 0, length: 1 });
     frame.writeUInt32BE(length, 13);

@@ -1,7 +1,8 @@
-import { AppError, BLOCK_LENGTH } from '@sealift/core';
+import { AppError } from '@sealift/core';
 import {
   type BareType,
   checkBlockLength,
+  MAX_BLOCK_LENGTH,
   MAX_FRAME_LENGTH,
   MESSAGE_ID,
   type Message,
@@ -29,6 +30,9 @@ export const MAX_UNKNOWN_FRAMES = 256;
  * so only a flood reaches it.
  */
 export const MAX_KEEP_ALIVES = 65_536;
+
+/** Longest body of a piece message, in bytes: the longest frame of all. */
+const MAX_PIECE_BODY_LENGTH = PIECE_HEADER_LENGTH - 4 + MAX_BLOCK_LENGTH;
 
 /** Longest message of a fixed length, with its length prefix: request, cancel, reject. */
 const MAX_HEAD_LENGTH = 17;
@@ -60,7 +64,7 @@ const KEEP_ALIVE = bare('keep-alive');
 /**
  * Cuts a byte stream into messages, whatever the boundaries of its chunks. Blocks are copied once, from the chunk to the
  * place that the sink names; nothing else is joined, and no reference to a chunk is kept, so that the caller can reuse
- * its buffer. Holds at most one frame of {@link MAX_FRAME_LENGTH}.
+ * its buffer. Holds at most one frame of {@link MAX_FRAME_LENGTH}, and nothing of a block.
  */
 export class MessageParser {
   readonly #sink: MessageSink;
@@ -133,7 +137,8 @@ export class MessageParser {
   }
 
   #onLength(length: number): void {
-    if (length > MAX_FRAME_LENGTH) throw new AppError('FRAME_TOO_LONG', { length });
+    // Of a frame this long only a piece can be; the next byte tells.
+    if (length > MAX_PIECE_BODY_LENGTH) throw new AppError('FRAME_TOO_LONG', { length });
     if (length > 0) {
       this.#headNeed = 5;
       return;
@@ -146,6 +151,7 @@ export class MessageParser {
 
   #onId(length: number, id: number): void {
     this.#keepAlives = 0;
+    if (length > MAX_FRAME_LENGTH && id !== MESSAGE_ID.piece) throw new AppError('FRAME_TOO_LONG', { length });
     const fixed = FIXED_FRAMES[id];
     if (fixed !== undefined) {
       if (length !== fixed.length) throw wrongLength(id, length);
@@ -242,8 +248,7 @@ function readRange(type: 'request' | 'cancel' | 'reject', head: Buffer): Exclude
 }
 
 function checkPieceLength(bodyLength: number): void {
-  const longest = PIECE_HEADER_LENGTH - 4 + BLOCK_LENGTH;
-  if (bodyLength > longest) throw new AppError('FRAME_TOO_LONG', { length: bodyLength });
+  if (bodyLength > MAX_PIECE_BODY_LENGTH) throw new AppError('FRAME_TOO_LONG', { length: bodyLength });
   checkBlockLength(bodyLength - (PIECE_HEADER_LENGTH - 4));
 }
 

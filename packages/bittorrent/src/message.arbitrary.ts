@@ -1,10 +1,9 @@
-import { BLOCK_LENGTH } from '@sealift/core';
 import fc from 'fast-check';
-import { MAX_FRAME_LENGTH, type Message } from './message.ts';
+import { MAX_BLOCK_LENGTH, MAX_FRAME_LENGTH, type Message } from './message.ts';
 import { MessageParser } from './message-parser.ts';
 
 const uint32 = fc.integer({ min: 0, max: 0xffff_ffff });
-const blockLength = fc.integer({ min: 1, max: BLOCK_LENGTH });
+const blockLength = fc.integer({ min: 1, max: MAX_BLOCK_LENGTH });
 
 function bytesOf(limits: { minLength: number; maxLength: number }): fc.Arbitrary<Buffer> {
   return fc.uint8Array(limits).map((bytes) => Buffer.from(bytes));

@@ -7,6 +7,7 @@ import {
   encodeMessage,
   encodePieceHeader,
   encodeRequests,
+  MAX_BLOCK_LENGTH,
   MAX_FRAME_LENGTH,
   type Message,
   writePieceHeader,
@@ -44,9 +45,9 @@ test('a piece header is written in place between the blocks of a larger buffer',
 
 const unsendable: readonly [string, Message][] = [
   ['a request for nothing', { type: 'request', index: 0, begin: 0, length: 0 }],
-  ['a request for more than a block', { type: 'request', index: 0, begin: 0, length: BLOCK_LENGTH + 1 }],
+  ['a request for more than a block', { type: 'request', index: 0, begin: 0, length: MAX_BLOCK_LENGTH + 1 }],
   ['a piece without bytes', { type: 'piece', index: 0, begin: 0, block: Buffer.alloc(0) }],
-  ['a piece longer than a block', { type: 'piece', index: 0, begin: 0, block: Buffer.alloc(BLOCK_LENGTH + 1) }],
+  ['a piece longer than a block', { type: 'piece', index: 0, begin: 0, block: Buffer.alloc(MAX_BLOCK_LENGTH + 1) }],
   ['an empty bitfield', { type: 'bitfield', bytes: Buffer.alloc(0) }],
 ];
 
@@ -60,5 +61,7 @@ test('requests encoded together are the bytes of each request, one after another
   const blocks = [0, 1, 2].map((at) => ({ index: 7, begin: at * 16_384, length: 16_384 - at }));
   const each = blocks.map((block) => encodeMessage({ type: 'request', ...block }));
   assert.deepEqual(encodeRequests(blocks), Buffer.concat(each));
-  assert.throws(() => encodeRequests([{ index: 0, begin: 0, length: 16_385 }]), { code: 'FRAME_INVALID' });
+  assert.throws(() => encodeRequests([{ index: 0, begin: 0, length: MAX_BLOCK_LENGTH + 1 }]), {
+    code: 'FRAME_INVALID',
+  });
 });

@@ -1,11 +1,17 @@
-import { AppError, BLOCK_LENGTH } from '@sealift/core';
+import { AppError } from '@sealift/core';
 
 /**
- * Longest frame body we accept or send, in bytes: an extended message (id and extension id) with a hash batch of 1024
- * hashes. A 16 KiB block with its header is shorter, and so is any bitfield up to {@link MAX_PIECE_COUNT} pieces. A
- * longer frame is a fault or an attack: it is refused before a byte of it is kept.
+ * Longest frame body that is kept whole, in bytes: an extended message (id and extension id) with a hash batch of 1024
+ * hashes. Any bitfield up to {@link MAX_PIECE_COUNT} pieces is shorter. A longer frame is a fault or an attack: it is
+ * refused before a byte of it is kept. Only a piece message may be longer: its block is never kept by the parser.
  */
 export const MAX_FRAME_LENGTH = 32_923;
+
+/**
+ * Longest block, in bytes, that one request may ask for, of a peer whose extended handshake says that it serves such ones.
+ * One read and one write of the other side; a longer one saves nothing more. All other peers are asked for 16 KiB.
+ */
+export const MAX_BLOCK_LENGTH = 512 * 1024;
 
 /** Most pieces a blob can have: one more and its bitfield would not fit a frame. */
 export const MAX_PIECE_COUNT = (MAX_FRAME_LENGTH - 1) * 8;
@@ -116,9 +122,9 @@ export function writePieceHeader(into: Buffer, offset: number, { index, begin, l
   into.writeUInt32BE(begin, offset + 9);
 }
 
-/** Throws `FRAME_INVALID` unless `length` is that of a block: 1 byte to 16 KiB (docs/protocol.md, "Messages"). */
+/** Throws `FRAME_INVALID` unless `length` is that of a block: 1 byte to {@link MAX_BLOCK_LENGTH}. */
 export function checkBlockLength(length: number): void {
-  if (length < 1 || length > BLOCK_LENGTH) {
+  if (length < 1 || length > MAX_BLOCK_LENGTH) {
     throw new AppError('FRAME_INVALID', { reason: 'block of a length that is never asked for', length });
   }
 }

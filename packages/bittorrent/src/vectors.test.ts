@@ -48,6 +48,7 @@ test('the extended handshake is that of the protocol document', () => {
     messages: OWN_EXTENSION_MESSAGES,
     version: 'sealift/0.1.0',
     requestQueue: 512,
+    blockLength: 524_288,
     grant: 'head.claims.signature',
     zone: parseZone('zone-a'),
   };

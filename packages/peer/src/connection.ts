@@ -7,6 +7,7 @@ import {
   encodeHandshake,
   encodeMessage,
   encodeRequests,
+  MAX_BLOCK_LENGTH,
   MAX_FETCHING,
   type Message,
   MessageParser,
@@ -112,6 +113,7 @@ export class Connection {
   readonly #clock: Clock;
   readonly #buffers: UploadBuffers;
   readonly #uploadPacer: Pacer;
+  readonly #maxBlockLength: number;
   readonly #preamble = new Preamble();
   readonly #parser: MessageParser;
   #uploads: UploadQueue | undefined;
@@ -152,7 +154,8 @@ export class Connection {
     this.#uploadPacer = uploadPacer;
     this.#limits = limits;
     this.#clock = clock;
-    this.session = new Session({ remote, swarmId: dial?.swarmId, clock, limits });
+    this.#maxBlockLength = Math.min(MAX_BLOCK_LENGTH, limits.uploadBatchBytes, uploadPacer.turnBytes);
+    this.session = new Session({ remote, swarmId: dial?.swarmId, maxBlockLength: this.#maxBlockLength, clock, limits });
     this.window = new RequestWindow({ clock, minBytes: limits.minWindowBytes, maxBytes: limits.maxWindowBytes });
     this.#parser = new MessageParser({
       onMessage: (message) => this.#onMessage(message),
@@ -353,7 +356,11 @@ export class Connection {
 
   #extendedHandshake(grant: string): Buffer {
     const { maxQueuedRequests } = this.#limits;
-    const handshake = { messages: OWN_EXTENSION_MESSAGES, version: CLIENT_VERSION };
+    const handshake = {
+      messages: OWN_EXTENSION_MESSAGES,
+      version: CLIENT_VERSION,
+      blockLength: this.#maxBlockLength,
+    };
     const zone = this.#zone === undefined ? {} : { zone: this.#zone };
     return encodeExtendedHandshake({ ...handshake, ...zone, requestQueue: maxQueuedRequests, grant });
   }
@@ -411,7 +418,7 @@ export class Connection {
         write: (frames, done) => this.#write(frames, done),
         sent: (blocks) => {
           for (const block of blocks) {
-            this.session.answered();
+            this.session.answered(block);
             host.event(this, { type: 'sent', length: block.length });
           }
         },
@@ -424,7 +431,7 @@ export class Connection {
 
   #reject(block: BlockRange): void {
     if (this.#isClosed) return;
-    this.session.answered();
+    this.session.answered(block);
     this.send({ type: 'reject', ...block });
   }
 
@@ -456,11 +463,11 @@ export class Connection {
   }
 
   #onPieceStart(block: BlockRange): Uint8Array | undefined {
-    const kind = this.session.acceptBlock(block.index, block.begin, block.length);
+    const kind = this.session.acceptBlock(block);
     const place = this.#host?.blockStarts(this, block);
     this.arriving = place === undefined ? undefined : block;
     // Settled at its end: until then its request counts as unanswered.
-    if (kind === 'late') this.session.outstanding.settleLate(block.index, block.begin);
+    if (kind === 'late') this.session.outstanding.settleLate(block);
     return place;
   }
 

@@ -6,9 +6,13 @@ const ASKED = 1;
 const ARRIVING = 2;
 const HERE = 3;
 
+/** Bytes of the piece that were asked for at once: one block, from a multiple of 16 KiB on. */
+type Span = Pick<BlockRange, 'begin' | 'length'>;
+
 /**
- * One started piece: its bytes as they come in, and which block is asked of whom. Each block has one writer at most, so
- * that two answers to one request cannot mix, and so that each byte has one known sender.
+ * One started piece: its bytes as they come in, and which are asked of whom. Kept for each 16 KiB, whatever the length of
+ * the blocks they come in. Each byte has one writer at most, so that two answers to one request cannot mix, and so that it
+ * has one known sender.
  */
 export class PieceAssembly<Peer> {
   readonly index: number;
@@ -73,65 +77,84 @@ export class PieceAssembly<Peer> {
     return this.owner === peer;
   }
 
-  /** The next block that nobody is asked for. */
-  nextMissing(): BlockRange | undefined {
-    const block = this.#states.indexOf(MISSING, this.#missingHint);
-    this.#missingHint = block === -1 ? this.#states.length : block;
-    return block === -1 ? undefined : this.#rangeOf(block);
+  /**
+   * The next bytes that nobody is asked for: a block of at most `maxLength` bytes, which is a multiple of 16 KiB. What was
+   * asked for in other lengths leaves no gaps: a block ends where the next of its length would begin.
+   */
+  nextMissing(maxLength: number): BlockRange | undefined {
+    const first = this.#states.indexOf(MISSING, this.#missingHint);
+    this.#missingHint = first === -1 ? this.#states.length : first;
+    if (first === -1) return undefined;
+    const most = maxLength / BLOCK_LENGTH;
+    const end = Math.min(this.#states.length, (Math.floor(first / most) + 1) * most);
+    let next = first + 1;
+    while (next < end && this.#states[next] === MISSING) next += 1;
+    return this.#rangeOf(first, next);
   }
 
-  /** Blocks asked for before `before` of at most `maxAskers` peers, and not yet coming in. */
+  /** Blocks of 16 KiB asked for before `before` of at most `maxAskers` peers, and not yet coming in. */
   *overdue(before: number, maxAskers: number): Iterable<BlockRange> {
     for (let block = 0; block < this.#states.length; block += 1) {
       const isSlow = this.#states[block] === ASKED && (this.#askedAt[block] ?? 0) <= before;
-      if (isSlow && (this.#askers[block] ?? 0) <= maxAskers) yield this.#rangeOf(block);
+      if (isSlow && (this.#askers[block] ?? 0) <= maxAskers) yield this.#rangeOf(block, block + 1);
     }
   }
 
-  ask(begin: number, now: number): void {
-    const block = begin / BLOCK_LENGTH;
-    this.#askers[block] = (this.#askers[block] ?? 0) + 1;
-    this.#askedAt[block] = now;
-    if (this.#states[block] === MISSING) this.#states[block] = ASKED;
+  ask({ begin, length }: Span, now: number): void {
+    for (let block = begin / BLOCK_LENGTH; block * BLOCK_LENGTH < begin + length; block += 1) {
+      this.#askers[block] = (this.#askers[block] ?? 0) + 1;
+      this.#askedAt[block] = now;
+      if (this.#states[block] === MISSING) this.#states[block] = ASKED;
+    }
   }
 
-  /** One peer is no longer asked for the block. */
-  unask(begin: number): void {
-    const block = begin / BLOCK_LENGTH;
-    this.#askers[block] = Math.max(0, (this.#askers[block] ?? 0) - 1);
-    this.#settle(block);
+  /** One peer is no longer asked for these bytes. */
+  unask({ begin, length }: Span): void {
+    for (let block = begin / BLOCK_LENGTH; block * BLOCK_LENGTH < begin + length; block += 1) {
+      this.#askers[block] = Math.max(0, (this.#askers[block] ?? 0) - 1);
+      this.#settle(block);
+    }
   }
 
-  /** How many peers are asked for the block now. */
-  askersOf(begin: number): number {
-    return this.#askers[begin / BLOCK_LENGTH] ?? 0;
+  /** Some peer is asked for some of these bytes now. */
+  isAsked({ begin, length }: Span): boolean {
+    for (let block = begin / BLOCK_LENGTH; block * BLOCK_LENGTH < begin + length; block += 1) {
+      if ((this.#askers[block] ?? 0) > 0) return true;
+    }
+    return false;
   }
 
-  /** Where the block goes; `undefined` if it is here, or coming in from somebody else. */
-  begin(begin: number, length: number, peer: Peer): Uint8Array | undefined {
-    const block = begin / BLOCK_LENGTH;
-    const state = this.#states[block];
-    if (state === ARRIVING || state === HERE || (this.isExclusive && this.owner !== peer)) return undefined;
-    this.#states[block] = ARRIVING;
+  /** All of these bytes are here. */
+  isHere({ begin, length }: Span): boolean {
+    return this.#isAll(HERE, { begin, length });
+  }
+
+  /** Where the bytes go; `undefined` if some of them are here, or coming in from somebody else. */
+  begin({ begin, length }: Span, peer: Peer): Uint8Array | undefined {
+    if (this.isExclusive && this.owner !== peer) return undefined;
+    const [first, end] = [begin / BLOCK_LENGTH, Math.ceil((begin + length) / BLOCK_LENGTH)];
+    for (let block = first; block < end; block += 1) if ((this.#states[block] ?? HERE) >= ARRIVING) return undefined;
+    this.#states.fill(ARRIVING, first, end);
     return new Uint8Array(this.buffer, begin, length);
   }
 
   /** The block is whole. */
-  end(begin: number, peer: Peer, now: number): void {
-    const block = begin / BLOCK_LENGTH;
-    if (this.#states[block] !== ARRIVING) return;
-    this.#states[block] = HERE;
-    this.#senders[block] = peer;
-    this.#hereCount += 1;
+  end({ begin, length }: Span, peer: Peer, now: number): void {
+    if (!this.#isAll(ARRIVING, { begin, length })) return;
+    const [first, end] = [begin / BLOCK_LENGTH, Math.ceil((begin + length) / BLOCK_LENGTH)];
+    this.#states.fill(HERE, first, end);
+    this.#senders.fill(peer, first, end);
+    this.#hereCount += end - first;
     this.lastProgressAt = now;
   }
 
   /** The block was cut off. */
-  abort(begin: number): void {
-    const block = begin / BLOCK_LENGTH;
-    if (this.#states[block] !== ARRIVING) return;
-    this.#states[block] = ASKED;
-    this.#settle(block);
+  abort({ begin, length }: Span): void {
+    if (!this.#isAll(ARRIVING, { begin, length })) return;
+    for (let block = begin / BLOCK_LENGTH; block * BLOCK_LENGTH < begin + length; block += 1) {
+      this.#states[block] = ASKED;
+      this.#settle(block);
+    }
   }
 
   /** The owner of an exclusive piece is lost: its blocks are forgotten, the next peer starts over. */
@@ -150,9 +173,16 @@ export class PieceAssembly<Peer> {
     this.#missingHint = Math.min(this.#missingHint, block);
   }
 
-  #rangeOf(block: number): BlockRange {
-    const begin = block * BLOCK_LENGTH;
-    const length = Math.min(BLOCK_LENGTH, pieceSize(this.#geometry, this.index) - begin);
+  #isAll(state: number, { begin, length }: Span): boolean {
+    for (let block = begin / BLOCK_LENGTH; block * BLOCK_LENGTH < begin + length; block += 1) {
+      if (this.#states[block] !== state) return false;
+    }
+    return true;
+  }
+
+  #rangeOf(first: number, end: number): BlockRange {
+    const begin = first * BLOCK_LENGTH;
+    const length = Math.min(end * BLOCK_LENGTH, pieceSize(this.#geometry, this.index)) - begin;
     return { index: this.index, begin, length };
   }
 }

@@ -20,6 +20,9 @@ const MAX_VERIFYING_BYTES = 4 * 1024 * 1024;
 /** Pause after the disk refused a piece, in ms: fetching goes on only if the disk may have recovered. */
 const DISK_PAUSE_MS = 10_000;
 
+/** Blocks that a window holds at least, so that the peer is never without one to send. */
+const BLOCKS_PER_WINDOW = 8;
+
 /** No piece has it. */
 const NO_HASH = new Uint8Array(32);
 
@@ -162,7 +165,11 @@ export class PieceFetcher {
     // A snubbed peer proves itself with one block at a time.
     const window =
       connection.snubs > 0 ? BLOCK_LENGTH : Math.min(connection.window.bytes, session.requestLimit * BLOCK_LENGTH);
-    const room = window - outstanding.bytes;
+    const blockLength = connection.window.blockLength(
+      Math.min(window / BLOCKS_PER_WINDOW, session.blockLimit, this.#pacer.turnBytes),
+    );
+    // The last block chosen may go beyond the room by nearly its length.
+    const room = window - outstanding.bytes - (blockLength - BLOCK_LENGTH);
     // In lumps: one write for many requests, and whole runs of blocks for the other side to join.
     if (room <= 0 || (outstanding.count > 0 && room < window / 4)) return;
     const wasIdle = outstanding.count === 0;
@@ -172,7 +179,7 @@ export class PieceFetcher {
     const bytes = Math.min(room, this.#pacer.turnBytes);
     const far = connection.isFar ? this.#far : undefined;
     const mayAsk = far === undefined ? undefined : (index: number): boolean => far.mayFetch(index);
-    const blocks = this.#scheduler.choose(connection, handle, bytes, { isLastStretch, mayAsk });
+    const blocks = this.#scheduler.choose(connection, handle, bytes, { isLastStretch, blockLength, mayAsk });
     if (far !== undefined) this.#fetchFar(far, blocks, now);
     this.#pacer.take(bytesOf(blocks));
     if (wasIdle) connection.lastBlockAt = now;
@@ -186,14 +193,14 @@ export class PieceFetcher {
   }
 
   /** Where a block goes that the session has let through. */
-  blockStarts(connection: Connection, { index, begin, length }: BlockRange): Uint8Array | undefined {
-    return this.#scheduler.assembly(index)?.begin(begin, length, connection);
+  blockStarts(connection: Connection, block: BlockRange): Uint8Array | undefined {
+    return this.#scheduler.assembly(block.index)?.begin(block, connection);
   }
 
   blockEnded(connection: Connection, block: BlockRange, isStored: boolean): void {
-    const { index, begin, length } = block;
+    const { index, length } = block;
     const now = this.#clock.now();
-    const requestedAt = connection.outstanding.settle(index, begin);
+    const requestedAt = connection.outstanding.settle(block);
     connection.lastBlockAt = now;
     connection.snubs = 0;
     connection.givenSinceRound += length;
@@ -201,7 +208,7 @@ export class PieceFetcher {
     if (connection.outstanding.count === 0) connection.window.idle();
     const assembly = this.#scheduler.assembly(index);
     if (assembly !== undefined) {
-      if (requestedAt !== undefined) assembly.unask(begin);
+      if (requestedAt !== undefined) assembly.unask(block);
       if (isStored) this.#blockIsHere(connection, assembly, block, now);
     }
     this.fill(connection);
@@ -219,7 +226,7 @@ export class PieceFetcher {
   /** The connection has ended. */
   lose(connection: Connection): void {
     const { arriving, handle, outstanding } = connection;
-    if (arriving !== undefined) this.#scheduler.assembly(arriving.index)?.abort(arriving.begin);
+    if (arriving !== undefined) this.#scheduler.assembly(arriving.index)?.abort(arriving);
     this.#scheduler.release(connection, outstanding.blocks(), { isGone: true });
     this.#pacer.giveBack(outstanding.bytes);
     this.#pacer.forget(this.#turnOf(connection));
@@ -251,19 +258,25 @@ export class PieceFetcher {
   }
 
   #blockIsHere(connection: Connection, assembly: PieceAssembly<Connection>, block: BlockRange, now: number): void {
-    assembly.end(block.begin, connection, now);
-    if (assembly.askersOf(block.begin) > 0) this.#cancelOthers(assembly, block);
+    assembly.end(block, connection, now);
+    if (assembly.isAsked(block)) this.#cancelOthers(assembly);
     if (!assembly.isWhole) return;
     this.#scheduler.finish(assembly.index);
     this.#verifying.set(assembly.index, this.#verify(assembly));
   }
 
-  #cancelOthers(assembly: PieceAssembly<Connection>, block: BlockRange): void {
+  /** Takes back what others were asked for and is here now. */
+  #cancelOthers(assembly: PieceAssembly<Connection>): void {
     for (const other of this.#connections) {
-      if (!other.outstanding.giveUp(block.index, block.begin)) continue;
-      assembly.unask(block.begin);
-      other.send({ type: 'cancel', index: block.index, begin: block.begin, length: block.length });
-      this.fill(other);
+      const blocks = [...other.outstanding.blocks()].filter(
+        (block) => block.index === assembly.index && assembly.isHere(block),
+      );
+      for (const block of blocks) {
+        other.outstanding.giveUp(block);
+        assembly.unask(block);
+        other.send({ type: 'cancel', ...block });
+      }
+      if (blocks.length > 0) this.fill(other);
     }
   }
 
@@ -351,7 +364,7 @@ export class PieceFetcher {
     }
     const blocks = [...connection.outstanding.blocks()];
     for (const block of blocks) {
-      connection.outstanding.giveUp(block.index, block.begin);
+      connection.outstanding.giveUp(block);
       connection.send({ type: 'cancel', ...block });
     }
     this.#scheduler.release(connection, blocks, { isGone: true });
@@ -364,7 +377,7 @@ export class PieceFetcher {
       for (const block of [...connection.outstanding.blocks()]) {
         const isComing = connection.arriving?.index === block.index && connection.arriving.begin === block.begin;
         if (isComing || !indexes.includes(block.index)) continue;
-        connection.outstanding.giveUp(block.index, block.begin);
+        connection.outstanding.giveUp(block);
         connection.send({ type: 'cancel', ...block });
         this.#scheduler.release(connection, [block], { isGone: false });
       }

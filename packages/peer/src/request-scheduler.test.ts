@@ -30,14 +30,18 @@ function scene({ pieceCount = 3, buffers = 10, exclusive = [] as number[], tail 
     for (const index of indexes) pieces.add(index);
     return { outstanding: new OutstandingRequests(), handle: picker.addPeer(pieces) };
   };
-  const choose = (peer: ReturnType<typeof peerWith>, blocks: number, isLastStretch = true) =>
-    scheduler.choose(peer, peer.handle, blocks * BLOCK_LENGTH, { isLastStretch });
-  const receive = (peer: ReturnType<typeof peerWith>, index: number, begin: number) => {
+  const choose = (
+    peer: ReturnType<typeof peerWith>,
+    blocks: number,
+    { isLastStretch = true, blockLength = BLOCK_LENGTH } = {},
+  ) => scheduler.choose(peer, peer.handle, blocks * BLOCK_LENGTH, { isLastStretch, blockLength });
+  const receive = (peer: ReturnType<typeof peerWith>, index: number, begin: number, length = BLOCK_LENGTH) => {
     const assembly = scheduler.assembly(index);
-    peer.outstanding.settle(index, begin);
-    assembly?.unask(begin);
-    const place = assembly?.begin(begin, BLOCK_LENGTH, peer);
-    if (place !== undefined) assembly?.end(begin, peer, clock.now());
+    const block = { index, begin, length };
+    peer.outstanding.settle(block);
+    assembly?.unask(block);
+    const place = assembly?.begin(block, peer);
+    if (place !== undefined) assembly?.end(block, peer, clock.now());
     return place;
   };
   return { clock, picker, scheduler, peerWith, choose, receive, all: Array.from({ length: pieceCount }, (_, i) => i) };
@@ -85,7 +89,7 @@ test('at the end, an idle peer is asked for what others owe too long, and no ear
   choose(a, 4);
   assert.deepEqual(choose(b, 4), []);
   clock.advance(limits.endgameAfterMs);
-  assert.deepEqual(choose(b, 4, false), [], 'more pieces may still become known');
+  assert.deepEqual(choose(b, 4, { isLastStretch: false }), [], 'more pieces may still become known');
   assert.equal(choose(b, 4).length, 4);
   assert.deepEqual(choose(a, 4), [], 'never the same block of the same peer twice');
 });
@@ -96,10 +100,10 @@ test('of two answers to one block only one is written', () => {
   choose(a, 4);
   clock.advance(limits.endgameAfterMs);
   choose(b, 4);
-  const place = scheduler.assembly(0)?.begin(0, BLOCK_LENGTH, a);
-  assert.ok(place);
-  assert.equal(scheduler.assembly(0)?.begin(0, BLOCK_LENGTH, b), undefined);
-  scheduler.assembly(0)?.abort(0);
+  const first = { begin: 0, length: BLOCK_LENGTH };
+  assert.ok(scheduler.assembly(0)?.begin(first, a));
+  assert.equal(scheduler.assembly(0)?.begin(first, b), undefined);
+  scheduler.assembly(0)?.abort(first);
   assert.ok(receive(b, 0, 0));
   assert.equal(receive(a, 0, 0), undefined);
 });
@@ -130,4 +134,44 @@ test('a piece without progress gives its memory back and can be picked again', (
   clock.advance(1);
   assert.equal(scheduler.dropIdle().length, 1);
   assert.equal(picker.candidateCount, 1);
+});
+
+test('long blocks leave nothing out, whatever was asked for in short ones before', () => {
+  const { peerWith, choose, all, receive, scheduler } = scene({ pieceCount: 1, tail: PIECE - 5 });
+  const [slow, fast] = [peerWith(all), peerWith(all)];
+  choose(slow, 1);
+  const long = choose(fast, 4, { blockLength: 2 * BLOCK_LENGTH });
+  assert.deepEqual(
+    long.map(({ begin, length }) => [begin / BLOCK_LENGTH, length]),
+    [
+      [1, BLOCK_LENGTH],
+      [2, 2 * BLOCK_LENGTH - 5],
+    ],
+  );
+  receive(slow, 0, 0);
+  for (const { begin, length } of long) assert.equal(receive(fast, 0, begin, length)?.length, length);
+  assert.equal(scheduler.assembly(0)?.isWhole, true);
+  assert.deepEqual(scheduler.assembly(0)?.senders, [slow, fast, fast, fast]);
+});
+
+test('what a long block owes is asked of another peer in short ones, and of both answers only one is written', () => {
+  const { peerWith, choose, all, clock, receive, scheduler } = scene({ pieceCount: 1 });
+  const [a, b] = [peerWith(all), peerWith(all)];
+  assert.equal(choose(a, 4, { blockLength: PIECE }).length, 1);
+  clock.advance(limits.endgameAfterMs);
+  assert.equal(choose(b, 4, { blockLength: PIECE }).length, 4);
+  assert.ok(receive(b, 0, BLOCK_LENGTH));
+  assert.equal(receive(a, 0, 0, PIECE), undefined, 'a part of it is here from somebody else');
+  for (const at of [0, 2, 3]) assert.ok(receive(b, 0, at * BLOCK_LENGTH));
+  assert.equal(scheduler.assembly(0)?.isWhole, true);
+});
+
+test('a long block that is cut off is asked for anew', () => {
+  const { peerWith, choose, all, scheduler } = scene({ pieceCount: 1 });
+  const [a, b] = [peerWith(all), peerWith(all)];
+  const [long] = choose(a, 4, { blockLength: PIECE });
+  assert.ok(long !== undefined && scheduler.assembly(0)?.begin(long, a));
+  scheduler.assembly(0)?.abort(long);
+  scheduler.release(a, a.outstanding.blocks(), { isGone: true });
+  assert.deepEqual(choose(b, 4, { blockLength: PIECE }), [long]);
 });

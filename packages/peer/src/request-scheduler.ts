@@ -1,5 +1,5 @@
 import type { BlockRange } from '@sealift/bittorrent';
-import type { Clock, PieceGeometry } from '@sealift/core';
+import { BLOCK_LENGTH, type Clock, type PieceGeometry } from '@sealift/core';
 import type { OutstandingRequests } from './outstanding-requests.ts';
 import type { Picker, PickerPeer } from './picker.ts';
 import { PieceAssembly } from './piece-assembly.ts';
@@ -67,33 +67,45 @@ export class RequestScheduler<Peer extends RequestTarget> {
   }
 
   /**
-   * Chooses blocks of up to `bytes` in all and notes them as asked of `peer`. `mayAsk` tells which pieces to ask of a peer
+   * Chooses blocks until they have `bytes` in all, and notes them as asked of `peer`; the last may go beyond. None is longer
+   * than `blockLength`, a multiple of 16 KiB. What somebody else owes us is asked for in blocks of 16 KiB. `mayAsk` tells which pieces to ask of a peer
    * in another zone; of such a peer nothing is asked that somebody else is asked for already.
    */
   choose(
     peer: Peer,
     handle: PickerPeer,
     bytes: number,
-    { isLastStretch, mayAsk }: { isLastStretch: boolean; mayAsk?: ((index: number) => boolean) | undefined },
+    {
+      isLastStretch,
+      blockLength = BLOCK_LENGTH,
+      mayAsk,
+    }: { isLastStretch: boolean; blockLength?: number; mayAsk?: ((index: number) => boolean) | undefined },
   ): BlockRange[] {
     const now = this.#clock.now();
     const chosen: BlockRange[] = [];
     let left = bytes;
     const ask = (assembly: PieceAssembly<Peer>, block: BlockRange): void => {
-      assembly.ask(block.begin, now);
+      assembly.ask(block, now);
       peer.outstanding.add(block, now);
       chosen.push(block);
       left -= block.length;
     };
+    const askMissing = (assembly: PieceAssembly<Peer>): void => {
+      while (left > 0) {
+        const block = assembly.nextMissing(blockLength);
+        if (block === undefined) return;
+        ask(assembly, block);
+      }
+    };
     for (const assembly of this.#started.values()) {
       if (left <= 0) return chosen;
       if (!handle.pieces.has(assembly.index) || mayAsk?.(assembly.index) === false) continue;
-      if (assembly.isOpenTo(peer)) this.#askMissing(assembly, ask, () => left > 0);
+      if (assembly.isOpenTo(peer)) askMissing(assembly);
     }
     while (left > 0) {
       const assembly = this.#start(peer, handle, now, mayAsk);
       if (assembly === undefined) break;
-      this.#askMissing(assembly, ask, () => left > 0);
+      askMissing(assembly);
     }
     if (peer.outstanding.count > 0 || mayAsk !== undefined) return chosen;
     const isEndgame = isLastStretch && this.#picker.candidateCount === 0;
@@ -110,7 +122,7 @@ export class RequestScheduler<Peer extends RequestTarget> {
 
   /** The peer will not send these blocks any more; what it owned alone starts over. */
   release(peer: Peer, blocks: Iterable<BlockRange>, { isGone }: { isGone: boolean }): void {
-    for (const { index, begin } of blocks) this.#started.get(index)?.unask(begin);
+    for (const block of blocks) this.#started.get(block.index)?.unask(block);
     if (!isGone) return;
     for (const assembly of this.#started.values()) if (assembly.owner === peer) assembly.disown();
   }
@@ -154,17 +166,5 @@ export class RequestScheduler<Peer extends RequestTarget> {
     assembly.isOpenTo(peer);
     this.#started.set(index, assembly);
     return assembly;
-  }
-
-  #askMissing(
-    assembly: PieceAssembly<Peer>,
-    ask: (assembly: PieceAssembly<Peer>, block: BlockRange) => void,
-    hasRoom: () => boolean,
-  ): void {
-    while (hasRoom()) {
-      const block = assembly.nextMissing();
-      if (block === undefined) return;
-      ask(assembly, block);
-    }
   }
 }

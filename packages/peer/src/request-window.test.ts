@@ -7,7 +7,19 @@ const MIN = 16 * BLOCK_LENGTH;
 const MAX = 4 * 1024 * 1024;
 
 /** A link that delivers `bytesPerMs` after `delayMs`, asked for as much as the window says. */
-function windowAfter({ bytesPerMs, delayMs, blocks }: { bytesPerMs: number; delayMs: number; blocks: number }): number {
+function windowAfter(link: Parameters<typeof after>[0]): number {
+  return after(link).bytes;
+}
+
+function after({
+  bytesPerMs,
+  delayMs,
+  blocks,
+}: {
+  bytesPerMs: number;
+  delayMs: number;
+  blocks: number;
+}): RequestWindow {
   let now = 0;
   const window = new RequestWindow({ clock: { now: () => Math.floor(now) }, minBytes: MIN, maxBytes: MAX });
   const inFlight: number[] = [];
@@ -19,7 +31,7 @@ function windowAfter({ bytesPerMs, delayMs, blocks }: { bytesPerMs: number; dela
     now = Math.max(now, linkFreeAt);
     window.received(BLOCK_LENGTH, Math.floor(requestedAt));
   }
-  return window.bytes;
+  return window;
 }
 
 test('a slow peer keeps the smallest window', () => {
@@ -37,4 +49,14 @@ test('the window settles near two round trips of a link in between', () => {
 
 test('a window is a whole number of blocks', () => {
   assert.equal(windowAfter({ bytesPerMs: 20_000, delayMs: 17, blocks: 1_000 }) % BLOCK_LENGTH, 0);
+});
+
+test('blocks are long where they take no time, and short on slow links', () => {
+  const lengthAt = (bytesPerMs: number): number =>
+    after({ bytesPerMs, delayMs: 1, blocks: 500 }).blockLength(MAX) / BLOCK_LENGTH;
+  assert.deepEqual([1_000, 12_500, 50_000, 125_000].map(lengthAt), [1, 1, 2, 4]);
+  const fast = after({ bytesPerMs: 1_000_000, delayMs: 0, blocks: 5_000 });
+  assert.equal(fast.blockLength(8 * BLOCK_LENGTH), 8 * BLOCK_LENGTH);
+  assert.equal(fast.blockLength(7 * BLOCK_LENGTH), 4 * BLOCK_LENGTH);
+  assert.equal(fast.blockLength(1), BLOCK_LENGTH);
 });

@@ -4,6 +4,11 @@ import { BLOCK_LENGTH, type Clock } from '@sealift/core';
 const SAMPLE_MS = 20;
 /** Queueing time the window aims for at least, in ms: covers the batches in which requests and blocks move. */
 const MIN_QUEUE_MS = 20;
+/**
+ * Time that one block may take at the rate of its peer, in ms. On a slow link blocks stay short, so that requests can be
+ * taken back, given to others and found overdue bit by bit; on a fast one each costs more than its bytes.
+ */
+const BLOCK_MS = 1;
 /** Round trips kept in flight: one on the way, one being served. */
 const ROUND_TRIPS = 2;
 
@@ -33,6 +38,13 @@ export class RequestWindow {
     const wanted = this.#bytesPerMs * Math.max(ROUND_TRIPS * roundTrip, MIN_QUEUE_MS);
     const bounded = Math.min(this.#maxBytes, Math.max(this.#minBytes, wanted));
     return Math.floor(bounded / BLOCK_LENGTH) * BLOCK_LENGTH;
+  }
+
+  /** Longest block to ask of the peer, in bytes: 16 KiB times a power of two, and at most `maxBytes` if that is more. */
+  blockLength(maxBytes: number): number {
+    let length = BLOCK_LENGTH;
+    while (2 * length <= Math.min(maxBytes, this.#bytesPerMs * BLOCK_MS)) length *= 2;
+    return length;
   }
 
   /** What the peer delivers, in bytes per second. */

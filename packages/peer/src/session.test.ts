@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeExtendedHandshake, type Message, OWN_EXTENSION_MESSAGES, peerIdOf } from '@sealift/bittorrent';
+import {
+  encodeExtendedHandshake,
+  MAX_BLOCK_LENGTH,
+  type Message,
+  OWN_EXTENSION_MESSAGES,
+  peerIdOf,
+} from '@sealift/bittorrent';
 import {
   BLOCK_LENGTH,
   parseClusterId,
@@ -21,7 +27,7 @@ const geometry = pieceGeometry(3 * 64 * 1024 + 100, 64 * 1024);
 const block = { index: 0, begin: 0, length: BLOCK_LENGTH };
 const limits = { maxQueuedRequests: 4, maxUselessMessagesPerMinute: 10 };
 
-function scene({ role = 'node' as 'node' | 'seeder', isDialer = false } = {}) {
+function scene({ role = 'node' as 'node' | 'seeder', isDialer = false, maxBlockLength = BLOCK_LENGTH } = {}) {
   const clock = new FakeClock();
   const remote: Identity = {
     ...{ clusterId, role, id: nodeIdOf('alice'), x5tS256: 'x'.repeat(43), issuer: 'CN=test' },
@@ -33,11 +39,21 @@ function scene({ role = 'node' as 'node' | 'seeder', isDialer = false } = {}) {
     digest: parseDigest(`sha256:${'0'.repeat(64)}`),
     ...{ authTime: clock.now(), expiresAt: clock.now() + 60_000 },
   };
-  const session = new Session({ remote, swarmId: isDialer ? swarmId : undefined, clock, limits });
-  const greet = (change: { swarmId?: typeof swarmId; peerId?: Buffer } = {}) =>
+  const session = new Session({ remote, swarmId: isDialer ? swarmId : undefined, maxBlockLength, clock, limits });
+  const greet = ({
+    blockLength,
+    ...change
+  }: {
+    swarmId?: typeof swarmId;
+    peerId?: Buffer;
+    blockLength?: number;
+  } = {}) =>
     session.greet(
       { swarmId, peerId: peerIdOf(remote.id), supportsExtended: true, supportsFast: true, ...change },
-      { messages: OWN_EXTENSION_MESSAGES, requestQueue: 9, grant: 'a.b.c' },
+      {
+        ...{ messages: OWN_EXTENSION_MESSAGES, requestQueue: 9, grant: 'a.b.c' },
+        ...(blockLength === undefined ? {} : { blockLength }),
+      },
     );
   const open = (change: Partial<GrantClaims> = {}) => {
     greet();
@@ -65,7 +81,7 @@ test('nothing is taken before the grant is verified, not even a keep-alive', () 
     const { session, greet } = scene();
     greet();
     assert.throws(() => session.receive(message), broken);
-    assert.throws(() => session.acceptBlock(0, 0, BLOCK_LENGTH), broken);
+    assert.throws(() => session.acceptBlock(block), broken);
   }
 });
 
@@ -116,8 +132,37 @@ test('requests of a choked peer are refused, those of an unchoked one are queued
     assert.deepEqual(session.receive({ type: 'request', ...block }), { type: 'request', ...block });
   }
   assert.throws(() => session.receive({ type: 'request', ...block }), broken);
-  session.answered();
+  session.answered(block);
   assert.deepEqual(session.receive({ type: 'request', ...block }), { type: 'request', ...block });
+});
+
+test('a request for a long block is served up to the length that we name, and fills the queue by its bytes', () => {
+  const session = scene({ maxBlockLength: 4 * BLOCK_LENGTH }).open();
+  session.receive({ type: 'have-none' });
+  session.isChoking = false;
+  const [long, short] = [{ ...block, length: 3 * BLOCK_LENGTH + 1 }, block];
+  const request = (asked: typeof block) => session.receive({ type: 'request', ...asked });
+  assert.deepEqual(request(long), { type: 'request', ...long });
+  assert.throws(() => request(short), broken, 'it took all four places');
+  session.answered(long);
+  assert.equal(session.queuedCount, 0);
+  for (let count = 0; count < 4; count += 1) request(short);
+  const narrow = scene({ maxBlockLength: 2 * BLOCK_LENGTH }).open();
+  narrow.receive({ type: 'have-none' });
+  narrow.isChoking = false;
+  assert.throws(() => narrow.receive({ type: 'request', ...long }), broken);
+});
+
+test('a peer is asked for 16 KiB at most unless it says more, and never for more than we would ask of anybody', () => {
+  const limitOf = (blockLength?: number): number => {
+    const { session, greet } = scene();
+    greet(blockLength === undefined ? {} : { blockLength });
+    return session.blockLimit;
+  };
+  assert.deepEqual(
+    [limitOf(), limitOf(65_536), limitOf(4 * MAX_BLOCK_LENGTH)],
+    [BLOCK_LENGTH, 65_536, MAX_BLOCK_LENGTH],
+  );
 });
 
 test('a request must lie within its piece, the short last one included', () => {
@@ -145,11 +190,11 @@ test('a peer with a grant to seed may not ask for anything', () => {
 
 test('a block counts only if it was asked for', () => {
   const session = scene().open();
-  assert.throws(() => session.acceptBlock(0, 0, BLOCK_LENGTH), broken);
+  assert.throws(() => session.acceptBlock(block), broken);
   session.outstanding.add(block, 0);
-  assert.equal(session.acceptBlock(0, 0, BLOCK_LENGTH), 'wanted');
-  session.outstanding.giveUp(0, 0);
-  assert.equal(session.acceptBlock(0, 0, BLOCK_LENGTH), 'late');
+  assert.equal(session.acceptBlock(block), 'wanted');
+  session.outstanding.giveUp(block);
+  assert.equal(session.acceptBlock(block), 'late');
 });
 
 test('progress comes from anybody, for its signature is what counts', () => {

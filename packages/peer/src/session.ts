@@ -7,6 +7,7 @@ import {
   EXTENSION_NAME,
   type ExtendedHandshake,
   type Handshake,
+  MAX_BLOCK_LENGTH,
   type Message,
   peerIdOf,
 } from '@sealift/bittorrent';
@@ -77,12 +78,14 @@ export class Session {
   readonly outstanding = new OutstandingRequests();
   readonly #clock: Clock;
   readonly #limits: SessionLimits;
+  readonly #maxBlockLength: number;
   #phase: SessionPhase = 'greeting';
   #swarmId: SwarmId | undefined;
   #geometry: PieceGeometry | undefined;
   #claims: GrantClaims | undefined;
   #extensions: ReadonlyMap<string, number> = new Map();
   #remoteQueue = 0;
+  #blockLimit = BLOCK_LENGTH;
   #zone: Zone | undefined;
   #pieces: Bitfield | undefined;
   #queued = 0;
@@ -103,11 +106,14 @@ export class Session {
   constructor({
     remote,
     swarmId,
+    maxBlockLength = BLOCK_LENGTH,
     clock,
     limits,
   }: {
     remote: Identity;
     swarmId?: SwarmId | undefined;
+    /** Longest block that we serve, in bytes; what our extended handshake says. */
+    maxBlockLength?: number;
     clock: Clock;
     limits: SessionLimits;
   }) {
@@ -116,6 +122,7 @@ export class Session {
     this.#swarmId = swarmId;
     this.#clock = clock;
     this.#limits = limits;
+    this.#maxBlockLength = maxBlockLength;
     this.#uselessSince = clock.now();
   }
 
@@ -133,7 +140,7 @@ export class Session {
     return this.#pieces;
   }
 
-  /** Requests of the peer that wait with us. */
+  /** Requests of the peer that wait with us; one for a longer block counts once for each 16 KiB of it. */
   get queuedCount(): number {
     return this.#queued;
   }
@@ -143,7 +150,12 @@ export class Session {
     return this.#zone;
   }
 
-  /** Requests that the peer lets us queue. */
+  /** Longest block that the peer serves, in bytes. */
+  get blockLimit(): number {
+    return this.#blockLimit;
+  }
+
+  /** Requests that the peer lets us queue, of 16 KiB each. */
   get requestLimit(): number {
     return this.#remoteQueue;
   }
@@ -240,16 +252,16 @@ export class Session {
   }
 
   /** Judges a block that starts to come in; throws for one that we never asked for. */
-  acceptBlock(index: number, begin: number, length: number): 'wanted' | 'late' {
+  acceptBlock(block: BlockRange): 'wanted' | 'late' {
     this.#openGeometry();
-    const kind = this.outstanding.classify(index, begin, length);
+    const kind = this.outstanding.classify(block);
     if (kind === 'unrequested') throw broken('a block that was not asked for');
     return kind;
   }
 
   /** A queued request of the peer was answered, by its block or by a reject. */
-  answered(): void {
-    this.#queued -= 1;
+  answered({ length }: BlockRange): void {
+    this.#queued -= queueShare(length);
   }
 
   #openGeometry(): PieceGeometry {
@@ -266,8 +278,9 @@ export class Session {
       throw new AppError('GRANT_REJECTED', { reason: 'does not fit' });
   }
 
-  #takeExtended({ messages, requestQueue, zone }: ExtendedHandshake): void {
+  #takeExtended({ messages, requestQueue, blockLength, zone }: ExtendedHandshake): void {
     this.#zone = zone;
+    this.#blockLimit = Math.min(blockLength ?? BLOCK_LENGTH, MAX_BLOCK_LENGTH);
     this.#extensions = messages;
     this.#remoteQueue = requestQueue ?? DEFAULT_REQUEST_QUEUE;
   }
@@ -303,25 +316,27 @@ export class Session {
     this.#piecesOrThrow();
     if (!this.mayReceive) throw broken('a request under a grant that allows none');
     const isInside = index < geometry.pieceCount && length > 0 && begin + length <= pieceSize(geometry, index);
-    if (!isInside || length > BLOCK_LENGTH) throw broken('a request out of range');
+    if (!isInside || length > this.#maxBlockLength) throw broken('a request out of range');
     if (this.isChoking) {
       this.#countUseless();
       return { type: 'refuse', index, begin, length };
     }
-    if (this.#queued >= this.#limits.maxQueuedRequests) throw broken('more requests than we queue');
-    this.#queued += 1;
+    const queued = this.#queued + queueShare(length);
+    if (queued > this.#limits.maxQueuedRequests) throw broken('more requests than we queue');
+    this.#queued = queued;
     return { type: 'request', index, begin, length };
   }
 
   #takeReject({ index, begin, length }: BlockRange): SessionEvent | undefined {
-    const kind = this.outstanding.classify(index, begin, length);
+    const block = { index, begin, length };
+    const kind = this.outstanding.classify(block);
     if (kind === 'unrequested') throw broken('a reject of what was not asked for');
     if (kind === 'late') {
-      this.outstanding.settleLate(index, begin);
+      this.outstanding.settleLate(block);
       return undefined;
     }
-    this.outstanding.settle(index, begin);
-    return { type: 'rejected', index, begin, length };
+    this.outstanding.settle(block);
+    return { type: 'rejected', ...block };
   }
 
   #takeExtension(id: number, payload: Uint8Array, geometry: PieceGeometry): SessionEvent | undefined {
@@ -361,6 +376,11 @@ export class Session {
     this.#uselessCount += 1;
     if (this.#uselessCount > this.#limits.maxUselessMessagesPerMinute) throw broken('too many messages to no purpose');
   }
+}
+
+/** What a request takes of the queue: bytes are bounded too, not only requests. */
+function queueShare(length: number): number {
+  return Math.ceil(length / BLOCK_LENGTH);
 }
 
 function fullBitfield(length: number): Bitfield {

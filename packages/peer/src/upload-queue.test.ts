@@ -83,6 +83,28 @@ test('requests that follow one another are read and written in one go, across pi
   );
 });
 
+test('a block as long as a batch is one by itself', async () => {
+  const { queue, reads, writes } = scene();
+  const long = { ...block(4), length: BATCH };
+  queue.push(block(3));
+  queue.push(long);
+  await turn();
+  assert.deepEqual(
+    reads.map(({ offset, into }) => [offset / BLOCK_LENGTH, into.length / BLOCK_LENGTH]),
+    [
+      [3, 1],
+      [4, 4],
+    ],
+  );
+  for (const read of reads) read.done();
+  await turn();
+  writes[0]?.done();
+  assert.deepEqual(
+    writes.flatMap(({ bytes }) => blocksIn(bytes)),
+    [3, 4].map((at) => ({ at, isRight: true })),
+  );
+});
+
 test('blocks leave in the order of the requests, whatever the order in which reads finish', async () => {
   const { queue, reads, writes } = scene();
   queue.push(block(9));

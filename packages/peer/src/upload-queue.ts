@@ -3,16 +3,24 @@ import { BLOCK_LENGTH, type PieceGeometry } from '@sealift/core';
 import type { UploadBuffers } from './buffer-pools.ts';
 import type { Pacer } from './pacer.ts';
 
+/** Blocks are read to multiples of so many bytes: the kernel copies badly to odd addresses. */
+const ALIGNMENT = 16;
+
 /** Bytes of a buffer that holds a batch of `batchBytes` with a header before each block. */
 export function uploadBufferLength(batchBytes: number): number {
-  return (batchBytes / BLOCK_LENGTH) * (BLOCK_LENGTH + PIECE_HEADER_LENGTH);
+  return startOf(batchBytes / BLOCK_LENGTH) + batchBytes;
+}
+
+/** Where the bytes of so many blocks are read to: behind room for all their headers. */
+function startOf(blocks: number): number {
+  return Math.ceil((blocks * PIECE_HEADER_LENGTH) / ALIGNMENT) * ALIGNMENT;
 }
 
 interface Batch {
   readonly blocks: readonly BlockRange[];
   readonly buffer: Buffer;
-  /** Bytes of the finished frames; `undefined` while being read, 0 if that failed. */
-  length: number | undefined;
+  /** The finished frames; `undefined` while being read, empty if that failed. */
+  frames: Buffer | undefined;
 }
 
 /** What the queue does with the outside world. */
@@ -102,7 +110,7 @@ export class UploadQueue {
     this.#buffers.forget(this.#retry);
     this.#pacer.forget(this.#retry);
     // Those being read come back in #read; the rest belongs to a socket that may never call back.
-    const unwritten = this.#reading.filter((batch) => batch.length !== undefined);
+    const unwritten = this.#reading.filter((batch) => batch.frames !== undefined);
     for (const { buffer } of unwritten) this.#buffers.give(buffer);
     for (let lost = this.#inFlight - this.#reading.length; lost > 0; lost -= 1) this.#buffers.forfeit();
   }
@@ -115,7 +123,7 @@ export class UploadQueue {
         this.#buffers.wait(this.#retry);
         return;
       }
-      const batch: Batch = { blocks: this.#takeRun(), buffer, length: undefined };
+      const batch: Batch = { blocks: this.#takeRun(), buffer, frames: undefined };
       this.#pacer.take(bytesOf(batch.blocks));
       this.#inFlight += 1;
       this.#reading.push(batch);
@@ -131,7 +139,9 @@ export class UploadQueue {
     for (const block of this.#queue) {
       const offset = this.#offsetOf(block);
       const isNext = end === undefined || offset === end;
-      if (!isNext || bytes + block.length > this.#batchBytes || count * BLOCK_LENGTH >= this.#batchBytes) break;
+      const isFull = bytes + block.length > this.#batchBytes || count * BLOCK_LENGTH >= this.#batchBytes;
+      // The first one always fits: the session lets none through that is longer than a batch.
+      if (count > 0 && (!isNext || isFull)) break;
       end = offset + block.length;
       bytes += block.length;
       count += 1;
@@ -143,12 +153,11 @@ export class UploadQueue {
     const { blocks, buffer } = batch;
     const [first] = blocks as [BlockRange];
     const bytes = bytesOf(blocks);
-    // Read behind room for all headers, then move each block to its place: the last one is there already.
-    const start = blocks.length * PIECE_HEADER_LENGTH;
-    let length = 0;
+    const start = startOf(blocks.length);
+    let frames = buffer.subarray(0, 0);
     try {
       await this.#sink.read(this.#offsetOf(first), buffer.subarray(start, start + bytes));
-      length = frame(buffer, blocks, start);
+      frames = frame(buffer, blocks, start);
     } catch {
       // Not ours to report: the blob was evicted or the disk failed, and the store has logged it. The peer asks elsewhere.
     }
@@ -156,22 +165,22 @@ export class UploadQueue {
       this.#buffers.give(buffer);
       return;
     }
-    batch.length = length;
+    batch.frames = frames;
     this.#flush();
   }
 
   /** Writes what is read, in order, one batch at a time: TLS copies into new memory what waits in the socket in pieces. */
   #flush(): void {
-    for (let batch = this.#reading[0]; batch?.length !== undefined && !this.#isWriting; batch = this.#reading[0]) {
+    for (let batch = this.#reading[0]; batch?.frames !== undefined && !this.#isWriting; batch = this.#reading[0]) {
       this.#reading.shift();
-      const { blocks, buffer, length } = batch;
-      if (length === 0) {
+      const { blocks, buffer, frames } = batch;
+      if (frames.length === 0) {
         this.#release(buffer);
         this.#sink.failed(blocks);
       } else {
         this.#sink.sent(blocks);
         this.#isWriting = true;
-        this.#sink.write(buffer.subarray(0, length), () => this.#written(buffer));
+        this.#sink.write(frames, () => this.#written(buffer));
       }
       if (this.#isClosed) return;
     }
@@ -202,15 +211,17 @@ function bytesOf(blocks: readonly BlockRange[]): number {
   return blocks.reduce((sum, block) => sum + block.length, 0);
 }
 
-/** Turns blocks that lie one after another from `start` into frames from 0; returns their length. */
-function frame(buffer: Buffer, blocks: readonly BlockRange[], start: number): number {
+/** Turns blocks that lie one after another from `start` into frames: moves each to its place, where the last one is already. */
+function frame(buffer: Buffer, blocks: readonly BlockRange[], start: number): Buffer {
+  const begin = start - blocks.length * PIECE_HEADER_LENGTH;
   let source = start;
-  let target = 0;
+  let target = begin;
   for (const block of blocks) {
-    buffer.copyWithin(target + PIECE_HEADER_LENGTH, source, source + block.length);
+    const place = target + PIECE_HEADER_LENGTH;
+    if (place !== source) buffer.copyWithin(place, source, source + block.length);
     writePieceHeader(buffer, target, block);
     source += block.length;
-    target += PIECE_HEADER_LENGTH + block.length;
+    target = place + block.length;
   }
-  return target;
+  return buffer.subarray(begin, target);
 }
