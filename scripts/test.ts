@@ -20,7 +20,7 @@ const ROOT = path.dirname(import.meta.dirname);
 /** In the order in which they run: the quick ones first. */
 const GROUPS: Readonly<Record<string, Group>> = {
   unit: {
-    patterns: ['packages/*/src/**/*.test.ts', 'scripts/*.test.ts', 'test/docs/*.test.ts', 'bench/**/*.test.ts'],
+    patterns: ['packages/*/src/**/*.test.ts', 'scripts/*.test.ts', 'test/docs/*.test.ts', 'bench/**/*.test.ts', 'fuzz/*.test.ts'],
     limitSeconds: 60,
     concurrency: 2,
   },
