@@ -48,8 +48,7 @@ suite('certificates that end, and a CA that is replaced, in the middle of a pull
     const pulled = cluster.pullBlob('n1', { repository: REPOSITORY, digest: blob.digest });
     await node.service.waitForEvent('swarm_joined');
     const { fingerprint, old } = await ca('rotate');
-    const isStage = (stage: string) => (line: { stage?: unknown }) => line.stage === stage;
-    await service.waitForEvent('ca_changed', isStage('activated'));
+    await service.waitForEvent('ca_changed', ({ stage }) => stage === 'activated');
     // Each look starts a process, which is pause enough.
     for (let status = await ca('status'); status['nodesThatNeedTheOld'] !== 0; status = await ca('status'));
     assert.equal((await ca('retire'))['stage'], 'none');

@@ -91,6 +91,23 @@ export function parseNodeName(text: string): string {
   throw problem('use 1 to 63 letters, digits, dots, hyphens and underscores; the first one a letter or a digit');
 }
 
+const SERVICE_ACCOUNT = /^[a-z0-9][a-z0-9-]{0,62}:[a-z0-9][a-z0-9.-]{0,252}$/;
+
+/** Parses `namespace:name`; the `sub` of the tokens of that service account. */
+export function parseServiceAccount(text: string): string {
+  if (!SERVICE_ACCOUNT.test(text)) throw problem('write a namespace and a service account, for example sealift:node');
+  return `system:serviceaccount:${text}`;
+}
+
+/** Parses where public keys are: a file, or an https URL. */
+export function parseKeySource(text: string): string {
+  const isUrl = /^[a-z]+:\/\//i.test(text);
+  if (text === '' || (isUrl && !(text.startsWith('https://') && URL.canParse(text)))) {
+    throw problem('name a file or an https URL');
+  }
+  return text;
+}
+
 /** Takes any text that is not empty. */
 export function parseText(text: string): string {
   if (text === '') throw problem('it is empty');

@@ -7,10 +7,12 @@ import {
   parseDuration,
   parseEndpoint,
   parseHostName,
+  parseKeySource,
   parseNodeName,
   parseRate,
   parseRegistry,
   parseRegistryFile,
+  parseServiceAccount,
   parseText,
 } from './option-values.ts';
 
@@ -87,6 +89,31 @@ export const TRACKER_OPTIONS = {
     '--enrol-with-registry-token',
     'also enrol nodes that have no join token but registry credentials which the registry has just accepted for a blob',
   ),
+  kubernetesIssuer: optional('--kubernetes-issuer', parseText, {
+    placeholder: 'ISSUER',
+    help: 'also enrol nodes by service account tokens of this issuer, as the API server of a Kubernetes cluster calls itself',
+  }),
+  kubernetesAudience: defaulted('--kubernetes-audience', parseText, {
+    placeholder: 'AUDIENCE',
+    help: 'the audience that a service account token must be made for',
+    fallback: 'sealift',
+  }),
+  kubernetesSubject: list('--kubernetes-subject', parseServiceAccount, {
+    placeholder: 'NAMESPACE:NAME',
+    help: 'a service account whose tokens enrol; may be given several times',
+  }),
+  kubernetesJwks: optional('--kubernetes-jwks', parseKeySource, {
+    placeholder: 'FILE|URL',
+    help: "the Kubernetes cluster's public keys as a JWKS file, or the https URL of its API server's /openid/v1/jwks",
+  }),
+  kubernetesCa: optional('--kubernetes-ca', parseText, {
+    placeholder: 'FILE',
+    help: 'PEM file with the CA of that URL',
+  }),
+  kubernetesTokenFile: optional('--kubernetes-token-file', parseText, {
+    placeholder: 'FILE',
+    help: "the tracker's own service account token, where that URL asks for one",
+  }),
   caPassphraseFile,
   logLevel,
 } as const satisfies OptionTable;
@@ -104,6 +131,10 @@ export const NODE_OPTIONS = {
   joinTokenFile: optional('--join-token-file', parseText, {
     placeholder: 'FILE',
     help: 'file (mode 0600) with the join token; without it the node enrols by the registry credentials of its first pull',
+  }),
+  serviceAccountTokenFile: optional('--service-account-token-file', parseText, {
+    placeholder: 'FILE',
+    help: "a projected Kubernetes service account token for the tracker's audience, instead of a join token; read at each enrolment",
   }),
   name: optional('--name', parseNodeName, {
     placeholder: 'NAME',

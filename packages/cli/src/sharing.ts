@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { AnnounceClient } from '@sealift/bittorrent';
 import { type Clock, isAppError, type Logger } from '@sealift/core';
-import { GrantKeeper, NodeIdentity, PeerEngine, SwarmBlobSource } from '@sealift/peer';
+import { type EnrolmentToken, GrantKeeper, NodeIdentity, PeerEngine, SwarmBlobSource } from '@sealift/peer';
 import type { BlobSource } from '@sealift/proxy';
 import { BlobStore } from '@sealift/store';
 import type { ConfigOf } from './config.ts';
@@ -17,7 +17,7 @@ import type { TrackerTrust } from './tracker-trust.ts';
 export interface SharingOptions {
   readonly config: ConfigOf<typeof NODE_OPTIONS>;
   readonly trust: TrackerTrust;
-  readonly readJoinToken: (() => Promise<string>) | undefined;
+  readonly readEnrolmentToken: (() => Promise<EnrolmentToken>) | undefined;
   readonly name: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -55,14 +55,14 @@ export async function startSharing(options: SharingOptions, services: ServiceSta
 }
 
 async function startEngine(
-  { config, trust: { origin, anchor }, readJoinToken, name, clock, log, signal }: SharingOptions,
+  { config, trust: { origin, anchor }, readEnrolmentToken, name, clock, log, signal }: SharingOptions,
   store: BlobStore,
   services: ServiceStack,
 ): Promise<Sharing> {
   const identity = new NodeIdentity({
     origin,
     trust: anchor,
-    ...(readJoinToken === undefined ? {} : { readJoinToken }),
+    ...(readEnrolmentToken === undefined ? {} : { readEnrolmentToken }),
     name,
     clock,
     log,

@@ -63,6 +63,7 @@ export const ERROR_CODES = {
   CERT_REQUIRED: { status: 401, summary: 'this call needs a valid certificate of the cluster' },
   NODE_DENIED: { status: 403, summary: 'the node is on the deny list' },
   JOIN_TOKEN_REJECTED: { status: 403, summary: 'the join token is unknown, spent, expired or revoked' },
+  SERVICE_ACCOUNT_REJECTED: { status: 403, summary: 'the service account token does not enrol a node here' },
   ENROLMENT_REJECTED: { status: 403, summary: 'this way of enrolment is not open here' },
   ADMIN_TOKEN_REQUIRED: { status: 401, summary: 'this call needs the admin token of the tracker' },
   INVALID_REQUEST: { status: 400, summary: 'the request does not fit its schema' },

@@ -23,6 +23,7 @@ export const LOG_EVENTS = [
   'node_denied',
   'audit_failed',
   'ca_changed',
+  'service_account_keys_failed',
   'ca_rotation_failed',
   // registry tokens
   'registry_key_pinned',

@@ -6,7 +6,7 @@ export { PeerEngine, type PeerEngineOptions } from './engine.ts';
 export { GrantKeeper, type HeldGrant, type RefreshGrants } from './grant-keeper.ts';
 export type { Ingest } from './ingest.ts';
 export { DEFAULT_LIMITS, type PeerLimits } from './limits.ts';
-export { NodeIdentity, type NodeIdentityOptions } from './node-identity.ts';
+export { type EnrolmentToken, NodeIdentity, type NodeIdentityOptions } from './node-identity.ts';
 export type { GrantSource, IdentitySource, NodeCredentials } from './ports.ts';
 export { RegistrySeeder } from './registry-seeder.ts';
 export type { Swarm } from './swarm.ts';

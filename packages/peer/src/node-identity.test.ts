@@ -22,7 +22,7 @@ async function scene(t: TestContext, change: Partial<NodeIdentityOptions> & { cl
   const identity = new NodeIdentity({
     origin: tracker.origin,
     trust: { fingerprint: cluster.ca.fingerprint },
-    readJoinToken: async () => `${TOKEN}\n`,
+    readEnrolmentToken: async () => ({ joinToken: TOKEN }),
     clock: systemClock,
     log: createLogger({ write, level: 'debug', clock: systemClock }),
     random: () => 0,

@@ -26,14 +26,17 @@ const CALL_TIMEOUT_MS = 15_000;
 /** Longest timer that Node can set, in ms: a longer one would end at once. Renewing too early does no harm. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** What lets a node in. */
+export type EnrolmentToken = { readonly joinToken: string } | { readonly serviceAccountToken: string };
+
 /** How a node finds and trusts its tracker, and what it may enrol with. */
 export interface NodeIdentityOptions {
   /** `https://host:port` of the tracker. */
   readonly origin: string;
   /** Either the fingerprint of the swarm CA or its certificate. */
   readonly trust: { readonly fingerprint: string } | { readonly trustAnchors: string };
-  /** Reads the join token; absent where the node enrols by the registry credentials of its first pull. */
-  readonly readJoinToken?: () => Promise<string>;
+  /** Reads what enrols, at each enrolment; absent where the node enrols by the registry credentials of its first pull. */
+  readonly readEnrolmentToken?: () => Promise<EnrolmentToken>;
   /** What people call this host. */
   readonly name?: string;
   readonly clock: Clock;
@@ -79,9 +82,9 @@ export class NodeIdentity {
       : undefined;
   }
 
-  /** Whether this node enrols by the registry credentials of a pull rather than by a join token. Never once it is denied. */
+  /** Whether this node enrols by the registry credentials of a pull rather than by a token. Never once it is denied. */
   get enrolsByRegistry(): boolean {
-    return this.#options.readJoinToken === undefined && !this.#isDenied;
+    return this.#options.readEnrolmentToken === undefined && !this.#isDenied;
   }
 
   /** The same as a port for the engine, which is only built once there are credentials. */
@@ -256,12 +259,12 @@ export class NodeIdentity {
   }
 
   async #enrol(signal: AbortSignal): Promise<void> {
-    const { readJoinToken, name } = this.#options;
-    if (readJoinToken === undefined) return;
-    const joinToken = (await readJoinToken()).trim();
+    const { readEnrolmentToken, name } = this.#options;
+    if (readEnrolmentToken === undefined) return;
+    const token = await readEnrolmentToken();
     const { csrPem, privateKeyPem } = await createSigningRequest();
     const answer = await this.client.enrol(
-      { csr: csrPem, joinToken, ...(name === undefined ? {} : { name }) },
+      { csr: csrPem, ...token, ...(name === undefined ? {} : { name }) },
       { signal },
     );
     this.adopt(answer, privateKeyPem);

@@ -14,5 +14,7 @@ export type { TokenRights } from './registry-token/claims.ts';
 export { bearerJwt } from './registry-token/compact-token.ts';
 export { type KeySet, parseKeySet } from './registry-token/key-set.ts';
 export { type RegistryTokenConfig, RegistryTokens, type TokenUse } from './registry-token/registry-tokens.ts';
+export { RemoteKeys } from './registry-token/remote-keys.ts';
+export { type SigningKey, suits } from './registry-token/signing-key.ts';
 export { fetchToken } from './token.ts';
 export { DOCKER_HUB, upstreamOrigin } from './upstream.ts';

@@ -15,6 +15,7 @@ export {
   MAX_CSR_LENGTH,
   MAX_GRANT_LENGTH,
   MAX_GRANTS_PER_REFRESH,
+  MAX_SERVICE_ACCOUNT_TOKEN_LENGTH,
   type PublicJwk,
   RefreshAnswer,
   RefreshRequest,

@@ -5,6 +5,8 @@ import { type Static, Type } from 'typebox';
 export const MAX_CSR_LENGTH = 4096;
 /** Longest Authorization header that we pass on, in characters: large JWTs with x5c chains are about 6,000. */
 export const MAX_AUTHORIZATION_LENGTH = 16_384;
+/** Longest service account token, in characters: a projected one has about 1,200. */
+export const MAX_SERVICE_ACCOUNT_TOKEN_LENGTH = 8192;
 /** Longest grant, in characters. */
 export const MAX_GRANT_LENGTH = 4096;
 /** Grants refreshed in one call. */
@@ -46,9 +48,20 @@ export const ClusterInfo = Type.Object(
 );
 export type ClusterInfo = Static<typeof ClusterInfo>;
 
-/** `POST /v1/enrol`: a certificate for a join token. */
+/** `POST /v1/enrol`: a certificate for a join token, or for a service account token; one of the two. */
 export const EnrolRequest = Type.Object(
-  { csr: Csr, joinToken: Type.String({ minLength: 1, maxLength: 256 }), name: Type.Optional(NodeName) },
+  {
+    csr: Csr,
+    joinToken: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+    serviceAccountToken: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: MAX_SERVICE_ACCOUNT_TOKEN_LENGTH,
+        description: 'A projected token of a Kubernetes service account; never logged',
+      }),
+    ),
+    name: Type.Optional(NodeName),
+  },
   closed,
 );
 export type EnrolRequest = Static<typeof EnrolRequest>;

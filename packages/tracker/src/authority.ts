@@ -61,7 +61,18 @@ export class Authority {
   /** A first certificate, for a node id of our choice. What let the node in must have been checked and used up before. */
   async enrolNode(
     csr: CheckedCsr,
-    { enrolledBy, tokenId, name = '' }: { enrolledBy: EnrolledBy; tokenId?: string; name?: string | undefined },
+    {
+      enrolledBy,
+      tokenId,
+      subject,
+      name = '',
+    }: {
+      enrolledBy: EnrolledBy;
+      tokenId?: string | undefined;
+      /** The service account, for the audit log. */
+      subject?: string;
+      name?: string | undefined;
+    },
   ): Promise<{ answer: EnrolAnswer; holder: GrantHolder }> {
     const id = parseNodeId(`node-${randomBytes(8).toString('hex')}`);
     const { issued, certified, cluster } = await this.#issueNode(id, csr);
@@ -73,6 +84,7 @@ export class Authority {
       notAfter: issued.notAfter,
       enrolledBy,
       tokenId,
+      subject,
       name,
     });
     return {

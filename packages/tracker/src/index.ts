@@ -10,6 +10,11 @@ export {
   MIN_CERTIFICATE_TTL_MS,
 } from './certificate-ttl.ts';
 export type { TrackerConfig, TrackerLimits } from './config.ts';
+export {
+  type KubernetesConfig,
+  type ServiceAccountKeys,
+  ServiceAccountTokens,
+} from './kubernetes/service-account-tokens.ts';
 export type { Seeder, SeedOffer, SeedRequest } from './ports.ts';
 export { ADMIN_TOKEN_FILE } from './state/admin-token.ts';
 export type { Denial, DenyListChange } from './state/deny-list.ts';

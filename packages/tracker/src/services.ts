@@ -4,6 +4,7 @@ import type { Authority } from './authority.ts';
 import type { ResolvedConfig } from './config.ts';
 import type { Counters } from './counters.ts';
 import type { ClientIdentity } from './http/client-identity.ts';
+import type { ServiceAccountTokens } from './kubernetes/service-account-tokens.ts';
 import type { Seeder } from './ports.ts';
 import type { Authorizer } from './right/authorizer.ts';
 import type { TrackerState } from './state/tracker-state.ts';
@@ -20,6 +21,8 @@ export interface Services {
   readonly swarms: SwarmTable;
   readonly identity: ClientIdentity;
   readonly throttle: Throttle;
+  /** Absent where service accounts enrol nobody. */
+  readonly serviceAccounts: ServiceAccountTokens | undefined;
   readonly counters: Counters;
   readonly clock: Clock;
   readonly log: Logger;

@@ -1,10 +1,11 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { type Logger, systemClock } from '@sealift/core';
-import { InterceptCa, readSecretFile } from '@sealift/pki';
+import { InterceptCa } from '@sealift/pki';
 import { type BlobSource, ProxyServer, readUpstreamAnchors, TrustFiles } from '@sealift/proxy';
 import type { BlobStore } from '@sealift/store';
 import type { ConfigOf } from '../config.ts';
+import { enrolmentTokenOf } from '../enrolment-token.ts';
 import { createProcessLogger, surviveBugs, untilAborted } from '../logging.ts';
 import { NodeAdmin } from '../node-admin.ts';
 import type { NodeEngine } from '../node-engine.ts';
@@ -26,12 +27,12 @@ const NO_BLOBS: BlobSource = { open: async () => undefined };
 export async function runNode(config: Config, { signal }: { readonly signal: AbortSignal }): Promise<void> {
   const clock = systemClock;
   const log = createProcessLogger(config.logLevel, 'node');
-  const { certsDirectory, joinTokenFile } = config;
+  const { certsDirectory } = config;
   const name = config.name ?? nodeName(hostname());
   const trust = await readTrackerTrust(config);
-  const readJoinToken = joinTokenFile === undefined ? undefined : () => readSecretFile(joinTokenFile);
+  const readEnrolmentToken = enrolmentTokenOf(config);
   // Read at each enrolment; a file that cannot be read should be heard of now, not an hour later.
-  await readJoinToken?.();
+  await readEnrolmentToken?.();
   const registries = await loadRegistries(
     config.registry,
     config.registryCa,
@@ -39,7 +40,7 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
   );
   const services = new ServiceStack();
   try {
-    const sharing = await startSharing({ config, trust, readJoinToken, name, clock, log, signal }, services);
+    const sharing = await startSharing({ config, trust, readEnrolmentToken, name, clock, log, signal }, services);
     const interceptCa = await InterceptCa.create({ registries: config.registry, nodeName: name, clock });
     const bytes = { registry: 0, peers: 0, cache: 0 };
     const proxy = await services.start(
@@ -79,7 +80,7 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
     }
     if (config.interceptCaFile !== undefined) await writeInterceptCa(config.interceptCaFile, interceptCa, services);
     surviveBugs(log);
-    // The proxy answers already. With a join token the node is enrolled in a moment: `started` then means ready to share.
+    // The proxy answers already. With a token the node is enrolled in a moment: `started` then means ready to share.
     if (sharing?.identity.enrolsByRegistry === false) await waitForEngine(sharing.engine, signal);
     const peer = sharing?.engine.running;
     log.info('started', {

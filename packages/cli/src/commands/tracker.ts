@@ -18,6 +18,7 @@ import {
 import type { ConfigOf } from '../config.ts';
 import { prepareDataDirectory } from '../data-directory.ts';
 import { refuse } from '../failure.ts';
+import { loadServiceAccounts } from '../kubernetes.ts';
 import { createProcessLogger, surviveBugs, untilAborted } from '../logging.ts';
 import { isUnspecified } from '../option-values.ts';
 import type { TRACKER_OPTIONS } from '../options.ts';
@@ -124,6 +125,7 @@ export async function runTracker(
       log,
     });
     services.defer(() => seeder.stop());
+    const serviceAccounts = await loadServiceAccounts(config, { clock, log, services });
     const tracker: Tracker = new Tracker({
       config: {
         clusterId: config.cluster,
@@ -138,6 +140,7 @@ export async function runTracker(
       clock,
       log,
       audit,
+      serviceAccounts,
     });
     await services.start(tracker);
     const address = formatAddress(namesOf(config)[0] ?? config.listen.host, tracker.port);

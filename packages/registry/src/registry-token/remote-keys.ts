@@ -1,4 +1,4 @@
-import { AppError, type Clock, type Logger } from '@sealift/core';
+import { AppError, type Clock, type LogEvent, type Logger } from '@sealift/core';
 import { createAgent } from '../connections.ts';
 import { discard, exchange, readBody } from '../exchange.ts';
 import { createTrust } from '../trust.ts';
@@ -18,6 +18,8 @@ const MIN_INTERVAL_MS = 60_000;
 export class RemoteKeys {
   readonly #url: URL;
   readonly #caPem: string | undefined;
+  readonly #authorize: (() => Promise<string | undefined>) | undefined;
+  readonly #failureEvent: LogEvent;
   readonly #clock: Clock;
   readonly #log: Logger;
   #keys: readonly SigningKey[] = [];
@@ -26,10 +28,29 @@ export class RemoteKeys {
   #running: Promise<void> | undefined;
   readonly #stopped = new AbortController();
 
-  /** `url` is HTTPS. `caPem` adds to what the system trusts, and must have been checked. */
-  constructor({ url, caPem, clock, log }: { url: URL; caPem: string | undefined; clock: Clock; log: Logger }) {
+  /**
+   * `url` is HTTPS. `caPem` adds to what the system trusts, and must have been checked. `authorize` gives the Authorization
+   * header for this URL, where it needs one.
+   */
+  constructor({
+    url,
+    caPem,
+    authorize,
+    failureEvent = 'registry_keys_failed',
+    clock,
+    log,
+  }: {
+    url: URL;
+    caPem: string | undefined;
+    authorize?: (() => Promise<string | undefined>) | undefined;
+    failureEvent?: LogEvent;
+    clock: Clock;
+    log: Logger;
+  }) {
     this.#url = url;
     this.#caPem = caPem;
+    this.#authorize = authorize;
+    this.#failureEvent = failureEvent;
     this.#clock = clock;
     this.#log = log;
   }
@@ -62,7 +83,7 @@ export class RemoteKeys {
           this.#keys = parseJwksLeniently(text).keys;
           this.#fetchedAt = now;
         })
-        .catch((error: unknown) => this.#log.warn('registry_keys_failed', { host: this.#url.host, error }))
+        .catch((error: unknown) => this.#log.warn(this.#failureEvent, { host: this.#url.host, error }))
         .finally(() => {
           this.#running = undefined;
         });
@@ -75,9 +96,15 @@ export class RemoteKeys {
     const dispatcher = createAgent({ trust, connectTimeoutMs: TIMEOUT_MS, maxConnections: 1 });
     const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(TIMEOUT_MS)]);
     try {
+      const authorization = await this.#authorize?.();
       const answer = await exchange(this.#url, {
         method: 'GET',
-        headers: { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'sealift' },
+        headers: {
+          accept: 'application/json',
+          'accept-encoding': 'identity',
+          'user-agent': 'sealift',
+          ...(authorization === undefined ? {} : { authorization }),
+        },
         dispatcher,
         headersTimeoutMs: TIMEOUT_MS,
         bodyTimeoutMs: TIMEOUT_MS,

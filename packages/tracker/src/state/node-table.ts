@@ -2,7 +2,8 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type Clock, type NodeId, parseNodeId } from '@sealift/core';
 
 /** What let a node in. */
-export type EnrolledBy = 'join-token' | 'registry-token';
+export type EnrolledBy = (typeof ENROLMENTS)[number];
+const ENROLMENTS = ['join-token', 'registry-token', 'service-account'] as const;
 
 /** A node as the CA knows it. Times in ms. */
 export interface NodeRecord {
@@ -10,6 +11,7 @@ export interface NodeRecord {
   /** What people call it; the node's own word. */
   readonly name: string;
   readonly enrolledBy: EnrolledBy;
+  /** The join token, or the Kubernetes node or pod of the service account token. */
   readonly tokenId: string | undefined;
   readonly firstSeen: number;
   /** Last enrolment or renewal. */
@@ -63,6 +65,14 @@ export class NodeTable {
       .run(this.#clock.now(), certificateEnds, issuer, trustVersion, id);
   }
 
+  /** Whether a node that was let in so is on the deny list. */
+  isDenied({ enrolledBy, tokenId }: Pick<NodeRecord, 'enrolledBy' | 'tokenId'>): boolean {
+    const row = this.#database
+      .prepare('SELECT 1 FROM nodes JOIN denied ON node_id = id WHERE enrolled_by = ? AND token_id = ?')
+      .get(enrolledBy, tokenId ?? null);
+    return row !== undefined;
+  }
+
   /** Nodes with a good certificate that have not been told of the trusted CAs of `version` yet. */
   unawareOf(version: number): Waiting {
     return this.#waiting('trust_version < ?', version);
@@ -108,7 +118,7 @@ function recordOf(row: Record<string, unknown>): NodeRecord {
   return {
     id: parseNodeId(String(row['id'])),
     name: String(row['name']),
-    enrolledBy: row['enrolled_by'] === 'registry-token' ? 'registry-token' : 'join-token',
+    enrolledBy: ENROLMENTS.find((way) => way === row['enrolled_by']) ?? 'join-token',
     tokenId: row['token_id'] === null ? undefined : String(row['token_id']),
     firstSeen: Number(row['first_seen']),
     lastSeen: Number(row['last_seen']),
