@@ -22,6 +22,7 @@ export const extendedHandshakeTarget: Target = {
     '8:sl_grant',
     '7:sl_zone',
     '9:sl_hashesi1e',
+    '8:sl_blocki32768e',
     'i0e',
     'i255e',
     '5:a.b.c',
@@ -51,6 +52,7 @@ export function anyExtendedHandshake(random: SeededRandom): Buffer {
   put('v', 'client 1.0'.slice(random.below(11)));
   put('reqq', random.length(70_000));
   put('sl_grant', ['head', 'claims', 'signature'].slice(random.below(2)).join('.'));
+  put('sl_block', random.pick([16_384, 32_768, 524_288, 4_194_304, 100]));
   put('sl_zone', random.pick(['zone-a', 'b', 'Zone', '-', 'a'.repeat(64)]));
   if (random.oneIn(4)) put(random.bytes(4).toString('latin1'), anyBencode(random, 3));
   return encodeBencode(entries);

@@ -23,7 +23,14 @@ const HEADER_LENGTH = 2;
 
 const greeting = Buffer.concat([
   encodeHandshake({ swarmId, peerId: peerIdOf(REMOTE.id), supportsExtended: true, supportsFast: true }),
-  extended(encodeExtendedHandshake({ messages: OWN_EXTENSION_MESSAGES, requestQueue: 64, grant: GOOD_GRANT })),
+  extended(
+    encodeExtendedHandshake({
+      messages: OWN_EXTENSION_MESSAGES,
+      requestQueue: 64,
+      blockLength: 4 * BLOCK_LENGTH,
+      grant: GOOD_GRANT,
+    }),
+  ),
 ]);
 
 /** A connection as the engine makes it, accepted or dialled, with the stream of a stranger in chunks of any size. */
@@ -112,7 +119,8 @@ function anyHonestMessage(random: SeededRandom): Message {
   const index = random.below(geometry.pieceCount);
   const blocks = blockCount(geometry, index);
   const begin = random.below(blocks) * BLOCK_LENGTH;
-  const length = Math.min(BLOCK_LENGTH, pieceSize(geometry, index) - begin);
+  const most = random.oneIn(3) ? 4 * BLOCK_LENGTH : BLOCK_LENGTH;
+  const length = Math.min(most, pieceSize(geometry, index) - begin);
   switch (random.below(7)) {
     case 0:
       return { type: random.pick(['choke', 'unchoke', 'interested', 'not-interested', 'keep-alive'] as const) };
