@@ -34,12 +34,21 @@ const loopback = { host: '127.0.0.1', port: 0 };
 /** Where blobs of these tests live. */
 export const repository = parseRepository('team/app');
 
+/** The parts of a node that share blobs. */
+export interface WiredNode {
+  readonly source: SwarmBlobSource;
+  readonly identity: NodeIdentity;
+  readonly engine: PeerEngine;
+  readonly store: BlobStore;
+  readonly grants: GrantKeeper;
+}
+
 /** A tracker with its seeder, and a registry that wants tokens: all real but for the registry. */
 export class WiredCluster {
   readonly registry = new FakeRegistry({ auth: 'bearer' });
   readonly #directory: string;
   readonly #stops: (() => Promise<unknown>)[] = [];
-  #tracker: { state: TrackerState; tracker: Tracker } | undefined;
+  #tracker: { state: TrackerState; tracker: Tracker; seederPort: number } | undefined;
   #nodes = 0;
 
   private constructor(directory: string) {
@@ -74,15 +83,40 @@ export class WiredCluster {
     return `Bearer ${await this.registry.tokens.issue({ repositories })}`;
   }
 
+  /** What the tracker keeps. */
+  get state(): TrackerState {
+    return this.#running().state;
+  }
+
+  get tracker(): Tracker {
+    return this.#running().tracker;
+  }
+
+  /** The engine of the seeder. */
+  get seederPort(): number {
+    return this.#running().seederPort;
+  }
+
   /** The blob source of a new node, wired as `sealift node` wires it. */
   async node(): Promise<SwarmBlobSource> {
+    return (await this.wholeNode()).source;
+  }
+
+  /** The same with its parts. */
+  async wholeNode(): Promise<WiredNode> {
     const { state, tracker } = this.#running();
     const origin = `https://127.0.0.1:${tracker.port}`;
     const { token } = state.joinTokens.create({ isReusable: false, ttlMs: 60_000 });
     this.#nodes += 1;
     const store = await this.#store(`node-${this.#nodes}`);
     const trust = { fingerprint: state.ca.fingerprint };
-    const identity = new NodeIdentity({ origin, trust, readJoinToken: async () => token, clock, log });
+    const identity = new NodeIdentity({
+      origin,
+      trust,
+      readEnrolmentToken: async () => ({ joinToken: token }),
+      clock,
+      log,
+    });
     this.#stops.push(() => identity.stop());
     const enrolled = new Promise<void>((resolve) => void identity.onChange(resolve));
     await identity.start();
@@ -100,7 +134,8 @@ export class WiredCluster {
     });
     await engine.start();
     this.#stops.push(() => engine.stop());
-    return new SwarmBlobSource({ identity, engine: async () => engine, store, grants, clock, log });
+    const source = new SwarmBlobSource({ identity, engine: async () => engine, store, grants, clock, log });
+    return { source, identity, engine, store, grants };
   }
 
   async #start(): Promise<void> {
@@ -147,7 +182,7 @@ export class WiredCluster {
     const tracker: Tracker = new Tracker({ config, state, authority, registry: client, seeder, clock, log, audit });
     await tracker.start();
     this.#stops.push(() => tracker.stop());
-    this.#tracker = { state, tracker };
+    this.#tracker = { state, tracker, seederPort: engine.port };
   }
 
   async #store(name: string): Promise<BlobStore> {
@@ -157,7 +192,7 @@ export class WiredCluster {
     return store;
   }
 
-  #running(): { state: TrackerState; tracker: Tracker } {
+  #running(): { state: TrackerState; tracker: Tracker; seederPort: number } {
     if (this.#tracker === undefined) throw new Error('the cluster does not run');
     return this.#tracker;
   }

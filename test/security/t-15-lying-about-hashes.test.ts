@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import { type HashBatch, signHashBatch } from '@sealift/bittorrent';
-import { BlobReader } from './blob-reader.ts';
-import { hashOf, pieceOf, type TestBlob, TestCluster, type TestPeer } from './cluster.fixture.ts';
-import { RawPeer } from './raw-peer.fixture.ts';
+import { createContentSigner, type HashBatch, signHashBatch } from '@sealift/bittorrent';
+import { BlobReader } from '../../packages/peer/src/blob-reader.ts';
+import { hashOf, pieceOf, type TestBlob, TestCluster, type TestPeer } from '../../packages/peer/src/cluster.fixture.ts';
+import { RawPeer } from '../../packages/peer/src/raw-peer.fixture.ts';
 
 // All that is replayed here was signed by the cluster's own seeder, at another time.
 
@@ -49,13 +50,13 @@ async function scene(t: TestContext) {
 
 const spread = (payload: Buffer) => ({ type: 'extended', id: 1, payload }) as const;
 
-test('an ingest is known by its beginning, before it has a piece', async (t) => {
+test('T-15: an ingest is known by its beginning, before it has a piece', async (t) => {
   const { swarm } = await scene(t);
   assert.ok(swarm.hashes.list.startedAt > 1_000);
   assert.equal(swarm.hashes.list.knownCount, 0);
 });
 
-test('an old withdrawal and old hashes change nothing, and cost their sender nothing', async (t) => {
+test('T-15: an old withdrawal and old hashes change nothing, and cost their sender nothing', async (t) => {
   const { cluster, blob, ingest, leecher, swarm } = await scene(t);
   const attacker = await mallory(cluster, blob, leecher);
   attacker.send(
@@ -77,7 +78,7 @@ test('an old withdrawal and old hashes change nothing, and cost their sender not
   assert.equal(leecher.engine.swarm(blob.swarmId), swarm);
 });
 
-test('a piece of a read that was false is dropped when a newer one says so, fetched anew, and its reader is told', async (t) => {
+test('T-15: a piece of a read that was false is dropped when a newer one says so, fetched anew, and its reader is told', async (t) => {
   const cluster = await TestCluster.create(t);
   const blob = cluster.blob(4);
   const lie = falsely(blob);
@@ -107,7 +108,7 @@ test('a piece of a read that was false is dropped when a newer one says so, fetc
   assert.deepEqual([leecher.reports, seeder.reports], [[], []]);
 });
 
-test('a piece whose hash nobody remembers counts only once the signed list confirms it', async (t) => {
+test('T-15: a piece whose hash nobody remembers counts only once the signed list confirms it', async (t) => {
   const cluster = await TestCluster.create(t);
   const blob = cluster.blob(4);
   const lie = falsely(blob);
@@ -128,7 +129,7 @@ test('a piece whose hash nobody remembers counts only once the signed list confi
   assert.equal(swarm.stats.bytesFromPeers, blob.geometry.pieceLength, 'what was right was not fetched again');
 });
 
-test('a withdrawal that was heard and not obeyed before the end of the process is obeyed at the next start', async (t) => {
+test('T-15: a withdrawal that was heard and not obeyed before the end of the process is obeyed at the next start', async (t) => {
   const cluster = await TestCluster.create(t);
   const blob = cluster.blob(4);
   const lie = falsely(blob);
@@ -141,5 +142,30 @@ test('a withdrawal that was heard and not obeyed before the end of the process i
   await cluster.seeder(blob);
   const swarm = await leecher.engine.download({ ...blob.request, batches: cluster.batches(blob) });
   swarm.acquire();
+  await swarm.waitForComplete({ signal: t.signal });
+});
+
+test('T-15: hashes and progress that the cluster did not sign end the connection, and change nothing', async (t) => {
+  const { cluster, blob, ingest, leecher, swarm } = await scene(t);
+  const stranger = createContentSigner(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
+  const { swarmId, digest, geometry } = blob;
+  const base = { swarmId, digest, size: geometry.size, pieceLength: geometry.pieceLength, firstIndex: 0 };
+  const forged = signHashBatch(
+    { ...base, startedAt: Date.now() + 1_000, hashes: hashesOf(falsely(blob)), isComplete: true, isWithdrawn: false },
+    stranger,
+  );
+  const attacker = await mallory(cluster, blob, leecher);
+  attacker.send(spread(forged));
+  await attacker.closed;
+  const liar = await mallory(cluster, blob, leecher);
+  // Signed by nobody: it claims that all of the blob has come.
+  liar.send({
+    type: 'extended',
+    id: 2,
+    payload: Buffer.concat([Buffer.alloc(64), Buffer.alloc(28), Buffer.alloc(8, 1)]),
+  });
+  await liar.closed;
+  for (let index = 0; index < 4; index += 1) await ingest.addPiece(index, pieceOf(blob, index));
+  await ingest.complete();
   await swarm.waitForComplete({ signal: t.signal });
 });
