@@ -20,6 +20,8 @@ export interface FakeTokenRequest {
   readonly lifeSeconds?: number;
   /** A JWT like that of `distribution`, or a random string as GHCR's. @default 'jwt' */
   readonly form?: 'jwt' | 'opaque';
+  /** Whether a JWT only names its key or carries it. @default 'kid' */
+  readonly key?: 'kid' | 'jwk';
 }
 
 /** The users and tokens of a fake registry. It knows each token that it made, and verifies no signature. */
@@ -45,12 +47,12 @@ export class FakeTokenOffice {
 
   /** A new token; for a header, put `Bearer ` before it. */
   async issue(request: FakeTokenRequest): Promise<string> {
-    const { repositories, subject = 'alice', lifeSeconds = 300, form = 'jwt' } = request;
+    const { repositories, subject = 'alice', lifeSeconds = 300, form = 'jwt', key = 'kid' } = request;
     const now = Math.floor(Date.now() / 1000);
     const token =
       form === 'opaque'
         ? randomBytes(24).toString('base64url')
-        : await this.#sign({ repositories, subject, issuedAt: now, expiresAt: now + lifeSeconds });
+        : await this.#sign({ repositories, subject, issuedAt: now, expiresAt: now + lifeSeconds, key });
     this.#tokens.set(token, {
       subject,
       repositories: new Set(repositories),
@@ -123,11 +125,14 @@ export class FakeTokenOffice {
     subject: string;
     issuedAt: number;
     expiresAt: number;
+    key: 'kid' | 'jwk';
   }): Promise<string> {
     const { privateKey, publicJwk } = await this.#keyPair();
+    const { kid, kty, crv, x, y } = publicJwk;
+    const named = claims.key === 'kid' ? { kid } : { jwk: { kty, crv, x, y } as JWK };
     const names: readonly Repository[] = claims.repositories.map(parseRepository);
     return await new SignJWT({ access: names.map((name) => ({ type: 'repository', name, actions: ['pull'] })) })
-      .setProtectedHeader({ typ: 'JWT', alg: 'ES256', kid: publicJwk.kid })
+      .setProtectedHeader({ typ: 'JWT', alg: 'ES256', ...named })
       .setIssuer(this.issuer)
       .setSubject(claims.subject)
       .setAudience(this.service)

@@ -3,6 +3,8 @@ const COUNTERS = [
   'enrolments',
   'renewals',
   'joinsGranted',
+  /** Those of them for which no registry was asked, because a verified token and an earlier answer were enough. */
+  'joinsGrantedByToken',
   'joinsDenied',
   'joinsUnavailable',
   'offersSwarm',

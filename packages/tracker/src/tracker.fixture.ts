@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { peerIdOf } from '@sealift/bittorrent';
 import { type Clock, createLogger, type NodeId, parseClusterId, parseNodeId, type SwarmId } from '@sealift/core';
-import { createSigningRequest, trackerConnectOptions } from '@sealift/pki';
-import { RegistryClient } from '@sealift/registry';
+import { createSigningRequest, isTrustedChain, trackerConnectOptions } from '@sealift/pki';
+import { type KeySet, RegistryClient, RegistryTokens } from '@sealift/registry';
 import { FakeRegistry, nodeIdOf } from '@sealift/testkit';
 import { TrackerClient } from '@sealift/tracker-api';
 import { Agent } from 'undici';
 import { AuditFile } from './audit-log.ts';
 import { Authority } from './authority.ts';
 import type { TrackerConfig } from './config.ts';
+import type { ServiceAccountTokens } from './kubernetes/service-account-tokens.ts';
 import type { Seeder, SeedOffer, SeedRequest } from './ports.ts';
 import { openTrackerState, type TrackerState } from './state/tracker-state.ts';
 import { Tracker } from './tracker.ts';
@@ -56,6 +57,7 @@ interface Parts {
   readonly tracker: Tracker;
   readonly audit: AuditFile;
   readonly client: RegistryClient;
+  readonly tokens: RegistryTokens;
 }
 
 /** A running tracker with everything around it, on loopback and in a directory of its own. */
@@ -64,6 +66,10 @@ export class TestTracker {
   readonly seeder = new FakeSeeder();
   readonly registry: FakeRegistry;
   readonly logLines: string[] = [];
+  /** Set it before the start to let service accounts enrol. */
+  serviceAccounts: ServiceAccountTokens | undefined;
+  /** What the operator trusts for the registry's tokens; read at the start. */
+  keySets: (registry: FakeRegistry) => Promise<readonly KeySet[]> = async () => [];
   readonly #config: Partial<TrackerConfig>;
   readonly #agents: Agent[] = [];
   #parts: Parts | undefined;
@@ -85,16 +91,37 @@ export class TestTracker {
     const client = new RegistryClient({ registries: [this.registry.config] });
     const authority = new Authority({ state, clock, audit });
     const config = { clusterId, listen: { host: '127.0.0.1', port: 0 }, names: ['127.0.0.1'], ...this.#config };
-    const tracker = new Tracker({ config, state, authority, registry: client, seeder, clock, log, audit });
+    const { host } = this.registry;
+    const tokens = new RegistryTokens({
+      registries: [this.registry.config],
+      tokens: [{ registry: host, keySets: await this.keySets(this.registry), keyUrls: [] }],
+      prober: client,
+      verifyChain: isTrustedChain,
+      clock,
+      log,
+    });
+    const tracker = new Tracker({
+      config,
+      state,
+      authority,
+      registry: client,
+      tokens,
+      seeder,
+      clock,
+      log,
+      audit,
+      serviceAccounts: this.serviceAccounts,
+    });
     await tracker.start();
-    this.#parts = { directory, state, authority, tracker, audit, client };
+    this.#parts = { directory, state, authority, tracker, audit, client, tokens };
   }
 
   async stop(): Promise<void> {
-    const { directory, state, tracker, audit, client } = this.#running();
+    const { directory, state, tracker, audit, client, tokens } = this.#running();
     await Promise.all(this.#agents.map((agent) => agent.destroy()));
     await tracker.stop();
     await tracker.stop();
+    await tokens.stop();
     await audit.stop();
     await client.close();
     await this.registry.stop();
@@ -112,6 +139,11 @@ export class TestTracker {
 
   get tracker(): Tracker {
     return this.#running().tracker;
+  }
+
+  /** The judge of registry tokens. */
+  get tokens(): RegistryTokens {
+    return this.#running().tokens;
   }
 
   get directory(): string {

@@ -9,8 +9,9 @@ import { type ResolvedConfig, resolveConfig, type TrackerConfig } from './config
 import { Counters } from './counters.ts';
 import { type App, createApp } from './http/app.ts';
 import { ClientIdentity } from './http/client-identity.ts';
+import type { ServiceAccountTokens } from './kubernetes/service-account-tokens.ts';
 import type { Seeder } from './ports.ts';
-import { Authorizer } from './right/authorizer.ts';
+import { Authorizer, type TokenJudge } from './right/authorizer.ts';
 import { registerAnnounceRoutes } from './routes/announce-routes.ts';
 import { registerEnrolRoutes } from './routes/enrol-routes.ts';
 import { registerGrantRoutes } from './routes/grant-routes.ts';
@@ -37,30 +38,39 @@ export class Tracker {
   readonly #config: ResolvedConfig;
   readonly #services: Omit<Services, 'authorizer'>;
   readonly #registry: Pick<RegistryClient, 'isConfigured' | 'headBlob'>;
+  readonly #tokens: TokenJudge | undefined;
   readonly #random: () => number;
   #started: Promise<void> | undefined;
   #running: { app: App; stop: () => Promise<void> } | undefined;
 
-  /** `authority` must sign for `state`. Throws `CONFIG_INVALID`. `random` gives numbers in [0, 1). */
+  /**
+   * `authority` must sign for `state`. `tokens` spares the registry questions about tokens that it can judge; without it each
+   * is asked for. Throws `CONFIG_INVALID`. `random` gives numbers in [0, 1).
+   */
   constructor({
     config,
     state,
     authority,
     registry,
+    tokens,
     seeder,
     clock,
     log,
     audit,
+    serviceAccounts,
     random = Math.random,
   }: {
     config: TrackerConfig;
     state: TrackerState;
     authority: Authority;
     registry: Pick<RegistryClient, 'isConfigured' | 'headBlob'>;
+    tokens?: TokenJudge | undefined;
     seeder: Seeder;
     clock: Clock;
     log: Logger;
     audit: AuditWriter;
+    /** Who else may enrol, beside holders of join tokens. */
+    serviceAccounts?: ServiceAccountTokens | undefined;
     random?: () => number;
   }) {
     this.#config = resolveConfig(config);
@@ -68,6 +78,7 @@ export class Tracker {
       throw new AppError('CONFIG_INVALID', { reason: 'the state is that of another cluster', found: state.clusterId });
     }
     this.#registry = registry;
+    this.#tokens = tokens;
     this.#random = random;
     this.#services = {
       config: this.#config,
@@ -87,6 +98,7 @@ export class Tracker {
         audit,
       }),
       throttle: new Throttle({ limits: this.#config.limits, clock }),
+      serviceAccounts,
       counters: new Counters(),
       clock,
       log,
@@ -134,7 +146,7 @@ export class Tracker {
 
   async #start(): Promise<void> {
     const { clock, log, authority } = this.#services;
-    const authorizer = new Authorizer({ registry: this.#registry, clock });
+    const authorizer = new Authorizer({ registry: this.#registry, tokens: this.#tokens, clock });
     const services: Services = { ...this.#services, authorizer };
     const leaf = new TrackerLeaf({ authority, names: this.#config, clock, log });
     const app = await createApp({ tls: await leaf.issue(), limits: this.#config.limits, clock, log });

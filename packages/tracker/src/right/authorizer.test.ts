@@ -42,7 +42,7 @@ test('the right counts from the moment of the question', async () => {
     return { kind: 'yes', size: undefined };
   });
   const verdict = await new Authorizer({ registry, clock }).decide(blob, 'Bearer a');
-  assert.deepEqual(verdict, { kind: 'granted', provenAt: asked, size: undefined });
+  assert.deepEqual(verdict, { kind: 'granted', by: 'registry', provenAt: asked, size: undefined });
 });
 
 test('an outage is told to those who wait and not to the next', async () => {

@@ -29,7 +29,7 @@ test('a verdict is found by nothing but its own credential, registry, repository
 test('a yes lives a minute from the question, and never longer than the credential', () => {
   const clock = new FakeClock();
   const cache = new VerdictCache({ clock });
-  const yes = { kind: 'granted', provenAt: clock.now(), size: 1 } as const;
+  const yes = { kind: 'granted', by: 'registry', provenAt: clock.now(), size: 1 } as const;
   cache.put(key, yes, forever);
   clock.advance(GRANTED_TTL_MS - 1);
   assert.deepEqual(cache.get(key), yes);
@@ -58,7 +58,7 @@ test('the cache is bounded and drops what was used longest ago', () => {
   const cache = new VerdictCache({ clock, maxVerdicts: 3 });
   const keys = ['a', 'b', 'c', 'd'].map((name) => verdictKey(blob, name));
   const put = (index: number) =>
-    cache.put(keys[index] ?? key, { kind: 'granted', provenAt: clock.now(), size: index }, forever);
+    cache.put(keys[index] ?? key, { kind: 'granted', by: 'registry', provenAt: clock.now(), size: index }, forever);
   [0, 1, 2].forEach(put);
   assert.ok(cache.get(keys[0] ?? key));
   put(3);

@@ -2,6 +2,8 @@
 export type Verdict =
   | {
       readonly kind: 'granted';
+      /** Who said so: the registry to this header, or a verified token together with what the registry said of the blob. */
+      readonly by: 'registry' | 'token';
       /** When the registry was asked. */
       readonly provenAt: number;
       /** Bytes of the blob, if the registry said so. */

@@ -68,6 +68,7 @@ async function join(body: JoinRequest, blob: BlobRef, asker: Asker, services: Ne
     offerOf(body, blob, verdict.size, services),
   ]);
   counters.add('joinsGranted');
+  if (verdict.by === 'token') counters.add('joinsGrantedByToken');
   if (body.intent === 'pull') counters.add(offerCounter(offer.kind));
   services.log.debug('join_granted', { nodeId: holder.id, swarmId: claims.swarmId, offer: offer.kind });
   return {
