@@ -43,6 +43,16 @@ export function parseRate(text: string): number {
   return rate;
 }
 
+/** Least size of an audit log, in bytes: the trace of one rollout must fit. */
+const MIN_AUDIT_QUOTA = 16 * 1024 * 1024;
+
+/** Parses the size of an audit log as {@link parseByteCount}. */
+export function parseAuditQuota(text: string): number {
+  const bytes = parseByteCount(text);
+  if (bytes < MIN_AUDIT_QUOTA) throw problem('write at least 16MiB');
+  return bytes;
+}
+
 /** Parses `host:port`; port 0 asks the system for a free one. */
 export function parseEndpoint(text: string): Endpoint {
   const isAnyPort = text.endsWith(':0');
@@ -60,13 +70,26 @@ export function parseRegistry(text: string): RegistryHost {
 
 /** Parses `registry=path`. */
 export function parseRegistryFile(text: string): { readonly registry: RegistryHost; readonly path: string } {
+  const { registry, value } = splitRegistry(text, 'a file, for example registry.example:5000=/etc/ssl/registry-ca.crt');
+  return Object.freeze({ registry, path: value });
+}
+
+/** Parses `registry=file` and `registry=https://…`. */
+export function parseRegistryKeySource(text: string): { readonly registry: RegistryHost; readonly source: string } {
+  const { registry, value } = splitRegistry(text, 'a file or an https URL, for example quay.io=https://quay.io/keys');
+  return Object.freeze({ registry, source: parseKeySource(value) });
+}
+
+/** Parses `registry=issuer`. */
+export function parseRegistryIssuer(text: string): { readonly registry: RegistryHost; readonly issuer: string } {
+  const { registry, value } = splitRegistry(text, 'the issuer, for example registry.example:5000=auth.example');
+  return Object.freeze({ registry, issuer: value });
+}
+
+function splitRegistry(text: string, what: string): { readonly registry: RegistryHost; readonly value: string } {
   const separator = text.indexOf('=');
-  if (separator < 1 || separator === text.length - 1) {
-    throw problem(
-      'write the registry, an equals sign and a file, for example registry.example:5000=/etc/ssl/registry-ca.crt',
-    );
-  }
-  return Object.freeze({ registry: parseRegistryHost(text.slice(0, separator)), path: text.slice(separator + 1) });
+  if (separator < 1 || separator === text.length - 1) throw problem(`write the registry, an equals sign and ${what}`);
+  return { registry: parseRegistryHost(text.slice(0, separator)), value: text.slice(separator + 1) };
 }
 
 /** Parses a number of things that one machine carries: 1 to 16. */

@@ -1,6 +1,7 @@
 import { LOG_LEVELS, parseClusterId, parseZone } from '@sealift/core';
 import { defaulted, list, type OptionTable, optional, required, toggle, variableOf } from './config.ts';
 import {
+  parseAuditQuota,
   parseByteCount,
   parseChoice,
   parseCount,
@@ -12,6 +13,8 @@ import {
   parseRate,
   parseRegistry,
   parseRegistryFile,
+  parseRegistryIssuer,
+  parseRegistryKeySource,
   parseServiceAccount,
   parseText,
 } from './option-values.ts';
@@ -29,6 +32,19 @@ const registry = list('--registry', parseRegistry, {
 const registryCa = list('--registry-ca', parseRegistryFile, {
   placeholder: 'REGISTRY=FILE',
   help: 'PEM file with the CA of a registry that the system does not trust; may be given several times',
+});
+const registryTokenKeys = list('--registry-token-keys', parseRegistryKeySource, {
+  placeholder: 'REGISTRY=FILE|URL',
+  help: 'keys that sign the tokens of a registry: a file with a JWKS, or with public keys and certificates in PEM, or the https URL of a JWKS; may be given several times',
+});
+const registryTokenIssuer = list('--registry-token-issuer', parseRegistryIssuer, {
+  placeholder: 'REGISTRY=ISSUER',
+  help: 'the only issuer whose tokens for a registry are judged without asking it; may be given several times',
+});
+const tokenCheck = defaulted('--token-check', parseChoice(['grant', 'registry']), {
+  placeholder: 'CHECK',
+  help: "what a peer must show to be served: the tracker's grant, or besides it the registry's own token (registry); the same on all nodes and the tracker",
+  fallback: 'grant',
 });
 const trackerData = required('--data', parseText, {
   placeholder: 'DIR',
@@ -58,6 +74,9 @@ export const TRACKER_OPTIONS = {
   }),
   registry,
   registryCa,
+  registryTokenKeys,
+  registryTokenIssuer,
+  tokenCheck,
   seederListen: defaulted('--seeder-listen', parseEndpoint, {
     placeholder: 'HOST:PORT',
     help: 'where peers reach the seeder over mutual TLS',
@@ -79,6 +98,11 @@ export const TRACKER_OPTIONS = {
   zone: optional('--zone', parseZone, {
     placeholder: 'NAME',
     help: 'the zone (site, rack) of the seeder; of other zones only a few nodes fetch from it, each piece once per zone',
+  }),
+  auditQuota: defaulted('--audit-quota', parseAuditQuota, {
+    placeholder: 'BYTES',
+    help: 'most bytes that the audit log may take; past it the oldest part is removed, which is logged',
+    fallback: '1GiB',
   }),
   certificateTtl: defaulted('--certificate-ttl', parseDuration, {
     placeholder: 'DURATION',
@@ -146,6 +170,9 @@ export const NODE_OPTIONS = {
   }),
   registry,
   registryCa,
+  registryTokenKeys,
+  registryTokenIssuer,
+  tokenCheck,
   listen: defaulted('--listen', parseEndpoint, {
     placeholder: 'HOST:PORT',
     help: "the proxy's loopback address, for the runtime's HTTPS_PROXY",

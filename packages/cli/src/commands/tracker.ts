@@ -7,7 +7,6 @@ import { GrantKeeper, type HeldGrant, PeerEngine, RegistrySeeder } from '@sealif
 import { RegistryClient } from '@sealift/registry';
 import { BlobStore } from '@sealift/store';
 import {
-  AUDIT_FILE,
   AuditFile,
   Authority,
   MAX_CERTIFICATE_TTL_MS,
@@ -23,6 +22,7 @@ import { createProcessLogger, surviveBugs, untilAborted } from '../logging.ts';
 import { isUnspecified } from '../option-values.ts';
 import type { TRACKER_OPTIONS } from '../options.ts';
 import { loadRegistries } from '../registries.ts';
+import { loadTokenConfigs, registryTokens } from '../registry-tokens.ts';
 import { SeederIdentity } from '../seeder-identity.ts';
 import { ServiceStack } from '../service-stack.ts';
 import { readPassphrase } from '../tracker-data.ts';
@@ -39,6 +39,7 @@ export async function runTracker(
   const log = createProcessLogger(config.logLevel, 'tracker');
   checkCertificateTtl(config);
   const registries = await loadRegistries(config.registry, config.registryCa);
+  const tokenConfigs = await loadTokenConfigs(config);
   const seederHost = seederAddress(config);
   const services = new ServiceStack();
   try {
@@ -50,10 +51,14 @@ export async function runTracker(
       clock,
     });
     services.defer(async () => state.close());
-    const audit = await services.start(new AuditFile({ path: join(config.data, AUDIT_FILE), clock, log }));
+    const audit = await services.start(
+      new AuditFile({ directory: config.data, quotaBytes: config.auditQuota, clock, log }),
+    );
     const authority = new Authority({ state, certificateTtlMs: config.certificateTtl, clock, audit });
     const registry = new RegistryClient({ registries });
     services.defer(() => registry.close());
+    const tokens = registryTokens(tokenConfigs, { registries, client: registry, clock, log });
+    services.defer(() => tokens.stop());
 
     const identity = await services.start(new SeederIdentity({ authority, clock, log }));
     const stopFollowing = state.cas.onChange(() => identity.replace());
@@ -136,6 +141,7 @@ export async function runTracker(
       state,
       authority,
       registry,
+      tokens,
       seeder,
       clock,
       log,
