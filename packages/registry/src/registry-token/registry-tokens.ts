@@ -26,7 +26,7 @@ export interface TokenUse {
 }
 
 /**
- * Judges the tokens of registries offline (design: docs/decisions/0017). It can say yes or nothing: what it cannot judge is
+ * Judges the tokens of registries offline (docs/decisions/0019). It can say yes or nothing: what it cannot judge is
  * for the registry to answer. It knows the keys that the operator named, and learns others from tokens that the registry has
  * proven to this very process.
  */

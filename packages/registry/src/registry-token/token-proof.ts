@@ -19,7 +19,7 @@ export interface TokenProber {
  * it and with a bit of its signature turned. Then the header was signed by a key that the registry believes.
  *
  * Asked at two paths. `path` is what the token was accepted for. `/v2/` is what no owner of a repository can open to the
- * public and close again between two of our questions, which would make a token of their own look accepted (decision 0017).
+ * public and close again between two of our questions, which would make a token of their own look accepted (decision 0019).
  * Throws `REGISTRY_UNAVAILABLE` where the registry gives no answer.
  */
 export async function isProvenToken(
