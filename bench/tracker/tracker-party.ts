@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { createContentSigner, signHashBatch } from '@sealift/bittorrent';
 import {
@@ -94,7 +93,7 @@ async function start(order: TrackerOrder) {
   const [clock, log] = [systemClock, silentLogger];
   const clusterId = parseClusterId('bench');
   const state = await openTrackerState({ dataDirectory: order.dataDirectory, clusterId, clock });
-  const audit = new AuditFile({ path: join(order.dataDirectory, 'audit.jsonl'), clock, log });
+  const audit = new AuditFile({ directory: order.dataDirectory, clock, log });
   await audit.start();
   const authority = new Authority({ state, clock, audit });
   const host = parseRegistryHost(order.registry.host);

@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, type Clock } from '@sealift/core';
 import { readSecretFile } from '@sealift/pki';
-import { AUDIT_FILE, AuditFile, type AuditWriter, openTrackerState, type TrackerState } from '@sealift/tracker';
+import { AuditFile, type AuditWriter, openTrackerState, type TrackerState } from '@sealift/tracker';
 import { createProcessLogger } from './logging.ts';
 
 /** The part of a configuration that says where a tracker keeps its state. */
@@ -37,7 +37,7 @@ export async function withTrackerState(
   const state = await openExistingState(config, clock);
   try {
     const log = createProcessLogger('error', 'cli');
-    const audit = new AuditFile({ path: join(config.data, AUDIT_FILE), clock, log });
+    const audit = new AuditFile({ directory: config.data, clock, log });
     await audit.start();
     try {
       await work({ state, audit });

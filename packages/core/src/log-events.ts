@@ -17,11 +17,13 @@ export const LOG_EVENTS = [
   // tracker
   'request_failed',
   'certificate_issued',
+  'repository_public',
   'join_granted',
   'join_denied',
   'announce_refused',
   'node_denied',
   'audit_failed',
+  'audit_part_removed',
   'ca_changed',
   'service_account_keys_failed',
   'ca_rotation_failed',
@@ -43,6 +45,7 @@ export const LOG_EVENTS = [
   'piece_rejected',
   'announce_failed',
   'swarm_joined',
+  'swarm_public',
   'swarm_left',
   'swarm_stalled',
   // store

@@ -26,7 +26,7 @@ export interface GrantClaims {
   readonly expiresAt: number;
   /** base64url SHA-256 of the holder's certificate in DER (RFC 8705 §3.1). */
   readonly x5tS256: string;
-  /** Unique per grant; ties a grant to its line in the audit log. */
+  /** Ties a grant to its line in the audit log; a grant that takes the place of another keeps it. */
   readonly id: string;
 }
 

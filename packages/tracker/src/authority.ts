@@ -141,7 +141,7 @@ export class Authority {
   /** A grant for a right that the registry has proven at `authTime` (ms). */
   async grantJoin(blob: BlobRef, holder: GrantHolder, { authTime }: { authTime: number }): Promise<MintedGrant> {
     const terms = termsOfJoin({ now: this.#clock.now(), authTime, notAfter: holder.notAfter });
-    const minted = await this.#mint(blob, holder, authTime, terms);
+    const minted = await this.#mint(blob, holder, { authTime, ...terms });
     const { claims } = minted;
     this.#audit.record('grant_issued', {
       nodeId: holder.id,
@@ -160,14 +160,15 @@ export class Authority {
   async refreshGrant(grant: string, holder: GrantHolder): Promise<MintedGrant> {
     const old = await this.#verifier.verifyForRefresh(grant, { nodeId: holder.id, expiredAtMostMs: REFRESH_GRACE_MS });
     const terms = termsOfRefresh(old, { now: this.#clock.now(), notAfter: holder.notAfter });
-    return await this.#mint(old, holder, old.authTime, terms);
+    // The same grant to whoever reads the audit log: its line there is that of the join.
+    return await this.#mint(old, holder, { authTime: old.authTime, id: old.id, ...terms });
   }
 
   /** A grant that lets the seeder in this process serve a blob, and only that. No route leads here. */
   async mintSeederGrant(blob: BlobRef, holder: GrantHolder): Promise<MintedGrant> {
     const now = this.#clock.now();
     const terms: GrantTerms = { use: 'seed', expiresAt: Math.min(now + GRANT_TTL_MS, holder.notAfter) };
-    return await this.#mint(blob, holder, now, terms);
+    return await this.#mint(blob, holder, { authTime: now, ...terms });
   }
 
   /** The claims of a grant that `holder` shows for `swarmId`. Throws `GRANT_REJECTED`. */
@@ -181,8 +182,7 @@ export class Authority {
   async #mint(
     { registry, repository, digest }: BlobRef,
     holder: GrantHolder,
-    authTime: number,
-    { use, expiresAt }: GrantTerms,
+    { authTime, use, expiresAt, id = randomUUID() }: GrantTerms & { authTime: number; id?: string },
   ): Promise<MintedGrant> {
     const { clusterId, grantKey } = this.#state;
     const claims: GrantClaims = {
@@ -196,7 +196,7 @@ export class Authority {
       authTime,
       expiresAt,
       x5tS256: holder.x5tS256,
-      id: randomUUID(),
+      id,
     };
     return { grant: await mintGrant(claims, { ...grantKey, clock: this.#clock }), claims };
   }

@@ -2,7 +2,8 @@
  * The tracker of a cluster: the swarm CA's desk, the authorizer that asks registries, the swarm table and the announce.
  * It declares the {@link Seeder} it needs and never imports the peer engine that fits it.
  */
-export { AUDIT_FILE, type AuditEvent, type AuditFields, AuditFile, type AuditWriter } from './audit-log.ts';
+export { AUDIT_FILE, type AuditPart, fullPartsIn } from './audit-files.ts';
+export { type AuditEvent, type AuditFields, AuditFile, type AuditWriter } from './audit-log.ts';
 export { Authority, type GrantHolder, type MintedGrant } from './authority.ts';
 export {
   DEFAULT_CERTIFICATE_TTL_MS,

@@ -6,7 +6,9 @@ import type { Counters } from './counters.ts';
 import type { ClientIdentity } from './http/client-identity.ts';
 import type { ServiceAccountTokens } from './kubernetes/service-account-tokens.ts';
 import type { Seeder } from './ports.ts';
+import type { RefusalTrace } from './refusal-trace.ts';
 import type { Authorizer } from './right/authorizer.ts';
+import type { PublicSwarms } from './right/public-swarms.ts';
 import type { TrackerState } from './state/tracker-state.ts';
 import type { SwarmTable } from './swarm/swarm-table.ts';
 import type { Throttle } from './throttle.ts';
@@ -17,6 +19,7 @@ export interface Services {
   readonly state: TrackerState;
   readonly authority: Authority;
   readonly authorizer: Authorizer;
+  readonly publicSwarms: PublicSwarms;
   readonly seeder: Seeder;
   readonly swarms: SwarmTable;
   readonly identity: ClientIdentity;
@@ -27,4 +30,6 @@ export interface Services {
   readonly clock: Clock;
   readonly log: Logger;
   readonly audit: AuditWriter;
+  /** The way into the audit log for refusals that the refused can repeat at will. */
+  readonly refusals: RefusalTrace;
 }

@@ -86,7 +86,7 @@ export class TestTracker {
     const clusterId = parseClusterId('test');
     await this.registry.start();
     const state = await openTrackerState({ dataDirectory: directory, clusterId, clock });
-    const audit = new AuditFile({ path: join(directory, 'audit.jsonl'), clock, log });
+    const audit = new AuditFile({ directory, clock, log });
     await audit.start();
     const client = new RegistryClient({ registries: [this.registry.config] });
     const authority = new Authority({ state, clock, audit });

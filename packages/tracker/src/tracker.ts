@@ -11,11 +11,13 @@ import { type App, createApp } from './http/app.ts';
 import { ClientIdentity } from './http/client-identity.ts';
 import type { ServiceAccountTokens } from './kubernetes/service-account-tokens.ts';
 import type { Seeder } from './ports.ts';
+import { RefusalTrace } from './refusal-trace.ts';
 import { Authorizer, type TokenJudge } from './right/authorizer.ts';
 import { registerAnnounceRoutes } from './routes/announce-routes.ts';
 import { registerEnrolRoutes } from './routes/enrol-routes.ts';
 import { registerGrantRoutes } from './routes/grant-routes.ts';
 import { registerJoinRoute } from './routes/join-route.ts';
+import { registerMetainfoRoute } from './routes/metainfo-route.ts';
 import { registerPublicRoutes } from './routes/public-routes.ts';
 import { registerReportRoute } from './routes/report-route.ts';
 import { registerStatusRoute } from './routes/status-route.ts';
@@ -103,6 +105,7 @@ export class Tracker {
       clock,
       log,
       audit,
+      refusals: new RefusalTrace({ audit, clock }),
     };
   }
 
@@ -181,6 +184,7 @@ export class Tracker {
     registerPublicRoutes(app, services);
     registerEnrolRoutes(app, services);
     registerJoinRoute(app, services);
+    registerMetainfoRoute(app, services);
     registerGrantRoutes(app, services);
     registerReportRoute(app, services);
     registerStatusRoute(app, { ...services, startedAt: services.clock.now() });

@@ -1,4 +1,4 @@
-import { AppError, isAppError } from '@sealift/core';
+import { AppError, addressKey, isAppError } from '@sealift/core';
 import { checkCsr } from '@sealift/pki';
 import { EnrolAnswer, EnrolRequest, ErrorBody, RenewRequest, TRACKER_PATHS } from '@sealift/tracker-api';
 import type { App } from '../http/app.ts';
@@ -7,7 +7,7 @@ import type { EnrolledBy } from '../state/node-table.ts';
 
 type Needs = Pick<
   Services,
-  'state' | 'authority' | 'identity' | 'throttle' | 'serviceAccounts' | 'counters' | 'audit' | 'log'
+  'state' | 'authority' | 'identity' | 'throttle' | 'serviceAccounts' | 'counters' | 'refusals' | 'log'
 >;
 
 /** Longest name of a node, in characters; those of Kubernetes may be longer. */
@@ -24,7 +24,7 @@ interface Admission {
 
 /** How a node comes to a certificate, and to the next one. */
 export function registerEnrolRoutes(app: App, services: Needs): void {
-  const { authority, identity, throttle, counters, audit, log } = services;
+  const { authority, identity, throttle, counters, refusals, log } = services;
   app.post(
     TRACKER_PATHS.enrol,
     {
@@ -45,7 +45,10 @@ export function registerEnrolRoutes(app: App, services: Needs): void {
         log.info('certificate_issued', { nodeId: answer.nodeId, name: admitted.name });
         return answer;
       } catch (error) {
-        if (isAppError(error)) audit.record('enrolment_refused', { address: ip, code: error.code, ...error.details });
+        if (isAppError(error)) {
+          const trace = { address: ip, code: error.code, ...error.details };
+          refusals.record(addressKey(ip), 'enrolment_refused', trace);
+        }
         throw error;
       }
     },

@@ -38,22 +38,33 @@ export function registerGrantRoutes(app: App, { authority, identity, throttle, c
       throttle.node('other', node);
       const grants: RefreshedGrant[] = [];
       // One after the other: 256 signatures at once would hold up everybody else's.
-      for (const grant of request.body.grants) grants.push(await refresh(grant, node));
+      const reasons: string[] = [];
+      for (const grant of request.body.grants) grants.push(await refresh(grant, node, reasons));
       const refreshed = grants.filter(({ grant }) => grant !== undefined).length;
       counters.add('grantsRefreshed', refreshed);
-      audit.record('grants_refreshed', { nodeId: node.id, refreshed, refused: grants.length - refreshed });
+      const refused = grants.length - refreshed;
+      // One line for all: what each is for stands in the line of its join, whose id it keeps.
+      audit.record('grants_refreshed', { nodeId: node.id, refreshed, refused, ...countedReasons(reasons) });
       return { grants };
     },
   );
 
-  async function refresh(old: string, holder: GrantHolder): Promise<RefreshedGrant> {
+  async function refresh(old: string, holder: GrantHolder, reasons: string[]): Promise<RefreshedGrant> {
     try {
       const { grant, claims } = await authority.refreshGrant(old, holder);
       return { swarmId: claims.swarmId, grant, expiresAt: claims.expiresAt };
     } catch (error) {
       // One grant that is over must not keep the others from being renewed.
-      if (isAppError(error, 'GRANT_REJECTED')) return {};
-      throw error;
+      if (!isAppError(error, 'GRANT_REJECTED')) throw error;
+      reasons.push(String(error.details['reason']));
+      return {};
     }
   }
+}
+
+/** The reasons, which come from a closed list, each with its number. */
+function countedReasons(reasons: readonly string[]): { reasons?: string } {
+  if (reasons.length === 0) return {};
+  const counts = [...new Set(reasons)].map((reason) => `${reason}: ${reasons.filter((one) => one === reason).length}`);
+  return { reasons: counts.join('; ') };
 }
