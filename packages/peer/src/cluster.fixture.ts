@@ -35,7 +35,7 @@ import { type ClusterInfo, type GrantClaims, mintGrant, type PublicJwk } from '@
 import { calculateJwkThumbprint } from 'jose';
 import { PeerEngine } from './engine.ts';
 import type { PeerLimits } from './limits.ts';
-import type { GrantSource, IdentitySource, NodeCredentials } from './ports.ts';
+import type { GrantSource, IdentitySource, NodeCredentials, TokenCheck } from './ports.ts';
 import { seededRandom } from './random.ts';
 
 const HOUR_MS = 3_600_000;
@@ -219,6 +219,7 @@ export class TestCluster {
       ttlMs = HOUR_MS,
       zone = undefined as string | undefined,
       rates = {} as { uploadBytesPerSecond?: number; downloadBytesPerSecond?: number },
+      tokenCheck = undefined as TokenCheck | undefined,
     } = {},
   ): Promise<TestPeer> {
     const nodeId = nodeIdOf(name);
@@ -237,6 +238,7 @@ export class TestCluster {
       identity,
       grants,
       store,
+      tokenCheck,
       announce: this.tracker.announceOf(nodeId),
       report: (_swarmId, culprit) => reports.push(culprit),
       listen: { host: '127.0.0.1', port: 0 },
@@ -305,6 +307,11 @@ export class TestCluster {
       isWithdrawn: false,
     };
     return [signHashBatch({ ...batch, hashes: Buffer.concat(hashes) }, this.signer)];
+  }
+
+  /** Where the store of a peer lies. */
+  directoryOf(name: string): string {
+    return join(this.#directory, name);
   }
 
   async stop(): Promise<void> {
