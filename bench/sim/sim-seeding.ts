@@ -1,16 +1,22 @@
 import { Bitfield } from '@sealift/core';
 import { Choker, type ChokerPeer } from '../../packages/peer/src/choker.ts';
 import { DEFAULT_LIMITS } from '../../packages/peer/src/limits.ts';
+import { newsPauseMs, SEEDER_NEWS_PAUSE_MS } from '../../packages/peer/src/neighbour-news.ts';
 import { type Reveal, SuperSeeder } from '../../packages/peer/src/super-seeder.ts';
 import type { Link } from './link.ts';
 import type { SimNode } from './sim-node.ts';
 import type { World } from './world.ts';
 
-/** As in production (`seeding.ts`): haves are gathered for so long, in ms. */
-const HAVE_PAUSE_MS = 20;
 const LIMITS = DEFAULT_LIMITS;
 /** Where peers compete for slots, what happens within so long, in ms, is decided at once: production decides each time. */
 const DECISION_MS = 2;
+
+/** Haves that are gathered for some neighbours. */
+interface News {
+  readonly indexes: number[];
+  isDue: boolean;
+  toldAt: number;
+}
 
 /** The uploading half of a simulated node; in production `Seeding`. */
 export class SimSeeding {
@@ -24,9 +30,8 @@ export class SimSeeding {
   #isContended = false;
   #isDecisionDue = false;
   #superSeeder: SuperSeeder<Link> | undefined;
-  #news: number[] = [];
-  #isNewsDue = false;
-  #lastNewsAt = Number.NEGATIVE_INFINITY;
+  readonly #news: News = { indexes: [], isDue: false, toldAt: Number.NEGATIVE_INFINITY };
+  readonly #newsForSeeder: News = { indexes: [], isDue: false, toldAt: Number.NEGATIVE_INFINITY };
 
   constructor(node: SimNode, world: World) {
     const { queue: clock, realGeometry: geometry } = world;
@@ -74,15 +79,31 @@ export class SimSeeding {
       this.#apply(this.#superSeeder.addPiece(index));
       return;
     }
-    this.#news.push(index);
-    if (this.#isNewsDue) return;
-    const wait = this.#lastNewsAt + HAVE_PAUSE_MS - this.#world.queue.now();
+    const { links } = this.#node;
+    this.#gather(this.#news, index, newsPauseMs(links.size), () =>
+      [...links.values()].filter(({ remote }) => !remote.isSeeder),
+    );
+    this.#gather(this.#newsForSeeder, index, SEEDER_NEWS_PAUSE_MS, () =>
+      [...links.values()].filter(({ remote }) => remote.isSeeder),
+    );
+  }
+
+  /** In production a have may also leave earlier, with something else. */
+  #gather(news: News, index: number, pauseMs: number, audience: () => Link[]): void {
+    news.indexes.push(index);
+    if (news.isDue) return;
+    const tell = (): void => {
+      news.isDue = false;
+      news.toldAt = this.#world.queue.now();
+      this.#tell(audience(), news.indexes.splice(0));
+    };
+    const wait = news.toldAt + pauseMs - this.#world.queue.now();
     if (wait <= 0) {
-      this.#tellNews();
+      tell();
       return;
     }
-    this.#isNewsDue = true;
-    this.#world.queue.after(wait, () => this.#tellNews());
+    news.isDue = true;
+    this.#world.queue.after(wait, tell);
   }
 
   peerInterested(link: Link, isInterested: boolean): void {
@@ -144,13 +165,9 @@ export class SimSeeding {
     this.#node.send(link, (mirror) => mirror.node.choked(mirror, isChoking, refused));
   }
 
-  #tellNews(): void {
-    this.#isNewsDue = false;
-    this.#lastNewsAt = this.#world.queue.now();
-    const news = this.#news;
-    this.#news = [];
+  #tell(all: readonly Link[], news: readonly number[]): void {
     const sites = new Map<number, Link[]>();
-    for (const link of this.#node.links.values()) {
+    for (const link of all) {
       this.#node.messages.haves += news.length;
       const group = sites.get(this.#node.latencyTo(link.remote));
       if (group === undefined) sites.set(this.#node.latencyTo(link.remote), [link]);

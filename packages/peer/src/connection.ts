@@ -19,6 +19,7 @@ import type { Identity } from '@sealift/pki';
 import type { GrantClaims } from '@sealift/tracker-api';
 import type { UploadBuffers } from './buffer-pools.ts';
 import type { PeerLimits } from './limits.ts';
+import { NeighbourNews, type PieceHashes } from './neighbour-news.ts';
 import type { Pacer } from './pacer.ts';
 import type { PickerPeer } from './picker.ts';
 import { Preamble } from './preamble.ts';
@@ -126,8 +127,7 @@ export class Connection {
   #lastWrittenAt: number;
   #pendingWrites = 0;
   #isCorked = false;
-  /** Batches to pass on with the next write. Their number is bounded by the pieces of the blob: each is signed news. */
-  #queuedHashes: Uint8Array[] = [];
+  readonly #news = new NeighbourNews();
   #isClosed = false;
   #isRenewing = false;
 
@@ -233,8 +233,26 @@ export class Connection {
 
   /** Tells the peer about pieces that we hold. */
   sendHaves(indexes: readonly number[]): void {
-    if (indexes.length === 0 || this.#isClosed) return;
-    this.#write(Buffer.concat(indexes.map((index) => encodeMessage({ type: 'have', index }))));
+    this.queueHaves(indexes);
+    this.flushNews();
+  }
+
+  /** Tells the peer about pieces with whatever is written next, at the latest at the next {@link tick}. */
+  queueHaves(indexes: readonly number[]): void {
+    if (!this.#isClosed) this.#news.addHaves(indexes);
+  }
+
+  /** The peer lacks some of the pieces that it is yet to be told of. */
+  get awaitsNews(): boolean {
+    return this.#news.isAwaited((index) => this.#peerHas(index));
+  }
+
+  /** Tells the peer what is queued for it, each hash before its have. */
+  flushNews(): void {
+    if (!this.#news.hasHaves || this.#isClosed) return;
+    const { records, haves } = this.#news.take((index) => this.#peerHas(index));
+    for (const record of records) this.sendHashes(record);
+    this.#write(Buffer.concat(haves.map((index) => encodeMessage({ type: 'have', index }))));
   }
 
   /** Passes on a signed hash batch. */
@@ -243,18 +261,14 @@ export class Connection {
     if (id !== undefined) this.send({ type: 'extended', id, payload: record });
   }
 
-  /**
-   * Passes on a signed hash batch with whatever is written next, at the latest at the next {@link tick}: most come from
-   * several neighbours, and a record for each costs more than its bytes. It leaves before any later message.
-   */
-  queueHashes(record: Uint8Array): void {
-    this.#queuedHashes.push(record);
+  /** Passes on a signed hash batch before the first have that the peer needs it for. */
+  queueHashes(batch: PieceHashes): void {
+    this.#news.addHashes(batch);
   }
 
   /** The peer has shown that it knows this batch already. */
   dropQueuedHashes(record: Uint8Array): void {
-    const at = this.#queuedHashes.findIndex((queued) => Buffer.compare(queued, record) === 0);
-    if (at !== -1) this.#queuedHashes.splice(at, 1);
+    this.#news.dropHashes(record);
   }
 
   /** Tells or passes on how far the seeder has read, as it signed it. */
@@ -313,7 +327,7 @@ export class Connection {
     const now = this.#clock.now();
     const { keepAliveMs, idleTimeoutMs, writeTimeoutMs } = this.#limits;
     if (!this.isOpen) return;
-    this.#flushHashes();
+    this.flushNews();
     if (now >= this.endsAt) {
       this.close(new AppError('GRANT_REJECTED', { reason: 'grant or certificate has ended' }));
     } else if (now - this.#lastReceivedAt >= idleTimeoutMs) {
@@ -476,15 +490,12 @@ export class Connection {
     this.#host?.blockEnded(this, block, isStored);
   }
 
-  #flushHashes(): void {
-    if (this.#queuedHashes.length === 0) return;
-    const records = this.#queuedHashes;
-    this.#queuedHashes = [];
-    for (const record of records) this.sendHashes(record);
+  #peerHas(index: number): boolean {
+    return this.handle?.pieces.has(index) === true;
   }
 
   #write(bytes: Uint8Array, done?: () => void): void {
-    this.#flushHashes();
+    this.flushNews();
     if (this.#isClosed) return;
     if (this.#pendingWrites === 0) this.#lastWrittenAt = this.#clock.now();
     this.#pendingWrites += 1;

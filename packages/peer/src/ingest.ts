@@ -5,6 +5,12 @@ import type { Swarm } from './swarm.ts';
 
 /** Shortest time between two progress messages, in ms (docs/protocol.md, `sl_progress`). */
 const PROGRESS_INTERVAL_MS = 1_000;
+/**
+ * A batch is signed once so many bytes of pieces wait for it, and after so long, in ms, at the latest. Each node verifies
+ * each batch and passes it on, so that one for each piece of a slow registry would cost a cluster more than the pieces.
+ */
+const BATCH_BYTES = 2 * 1024 * 1024;
+const BATCH_PAUSE_MS = 60;
 
 /** The seeder's side of a swarm: pieces go in as they are read from the registry, and are offered at once. */
 export interface Ingest {
@@ -33,8 +39,11 @@ export class SwarmIngest implements Ingest {
   readonly #drop: () => Promise<void>;
   readonly #unsigned = new Map<number, Buffer>();
   #signing: Promise<void> | undefined;
+  /** Ends the pause after a batch. */
+  #hurry: (() => void) | undefined;
   /** Why signing failed; the next call throws it. */
   #failure: unknown;
+  #isHurried = false;
   #lastProgressAt = Number.NEGATIVE_INFINITY;
   #isEnded = false;
 
@@ -78,6 +87,7 @@ export class SwarmIngest implements Ingest {
     const buffer = isNew ? (await blob.writePiece(index, data, sha256)).buffer : data;
     if (known === undefined) {
       this.#unsigned.set(index, sha256);
+      if (this.#unsigned.size * blob.geometry.pieceLength >= BATCH_BYTES) this.#hurry?.();
       this.#signing ??= this.#signAll()
         .catch((error: unknown) => {
           this.#failure = error;
@@ -100,7 +110,7 @@ export class SwarmIngest implements Ingest {
   }
 
   async complete(): Promise<void> {
-    await this.#signing;
+    await this.#signed();
     this.#demandOpen();
     const { blob } = this.#swarm;
     const { pieceCount } = blob.geometry;
@@ -125,7 +135,7 @@ export class SwarmIngest implements Ingest {
   async withdraw(): Promise<void> {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    await this.#signing;
+    await this.#signed();
     this.#swarm.endIngest();
     this.#publish({ firstIndex: 0, hashes: Buffer.alloc(0), isWithdrawn: true });
     await this.#drop();
@@ -134,11 +144,18 @@ export class SwarmIngest implements Ingest {
   async abandon(): Promise<void> {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    await this.#signing;
+    await this.#signed();
     this.#swarm.endIngest();
   }
 
-  /** Signs what has gathered while the batch before was being stored, so that a fast registry makes longer batches. */
+  /** Signs what waits without any pause; resolves when that is done. */
+  async #signed(): Promise<void> {
+    this.#isHurried = true;
+    this.#hurry?.();
+    await this.#signing;
+  }
+
+  /** Signs what is there, and then what gathers meanwhile, batch by batch. */
   async #signAll(): Promise<void> {
     while (this.#unsigned.size > 0) {
       const indexes = [...this.#unsigned.keys()].sort((a, b) => a - b);
@@ -149,8 +166,18 @@ export class SwarmIngest implements Ingest {
       this.#publish({ firstIndex: first, hashes });
       // The hash goes out before the have: nobody asks for a piece that cannot be checked.
       for (const index of run) this.#swarm.ingested(index);
-      await this.#swarm.hashes.settled();
+      await Promise.all([this.#swarm.hashes.settled(), this.#pause()]);
     }
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#isHurried) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, BATCH_PAUSE_MS);
+    this.#hurry = resolve;
+    await promise;
+    clearTimeout(timer);
+    this.#hurry = undefined;
   }
 
   /** What this ingest, or a complete one, has signed for the piece. */

@@ -12,7 +12,7 @@ export interface PeerLimits {
   readonly maxConnections: number;
   /** Connections of one swarm: enough for rarest first to see the swarm, few enough that haves stay cheap. @default 40 */
   readonly maxConnectionsPerSwarm: number;
-  /** A leecher dials until it has this many; the rest of the places is for those who dial us. @default 10 */
+  /** A leecher dials until it has this many; the rest of the places is for those who dial us. @default 8 */
   readonly dialTargetPerSwarm: number;
   /** Dials under way at once. A TLS handshake costs about 1 ms of CPU at each end. @default 16 */
   readonly maxDials: number;
@@ -105,7 +105,7 @@ export interface PeerLimits {
 export const DEFAULT_LIMITS: PeerLimits = Object.freeze({
   maxConnections: 300,
   maxConnectionsPerSwarm: 40,
-  dialTargetPerSwarm: 10,
+  dialTargetPerSwarm: 8,
   maxDials: 16,
   maxPendingHandshakes: 64,
   maxPendingHandshakesPerAddress: 16,

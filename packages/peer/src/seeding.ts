@@ -4,10 +4,8 @@ import type { StoredBlob } from '@sealift/store';
 import { Choker, type ChokerPeer } from './choker.ts';
 import type { Connection } from './connection.ts';
 import type { PeerLimits } from './limits.ts';
+import { newsPauseMs, SEEDER_NEWS_PAUSE_MS } from './neighbour-news.ts';
 import { type Reveal, SuperSeeder } from './super-seeder.ts';
-
-/** Haves of one connection are gathered for so long, in ms: each write costs more than the nine bytes it carries. */
-const HAVE_PAUSE_MS = 20;
 
 /** The uploading half of a swarm: who is served, who is told of which piece, and the answer to each request. */
 export class Seeding {
@@ -18,9 +16,9 @@ export class Seeding {
   readonly #choker: Choker<Connection>;
   readonly #slots: () => number;
   #superSeeder: SuperSeeder<Connection> | undefined;
-  #news: number[] = [];
+  #decision: NodeJS.Immediate | undefined;
   #newsTimer: NodeJS.Timeout | undefined;
-  #lastNewsAt = 0;
+  #lastToldAt = 0;
   #served = 0;
 
   constructor(options: {
@@ -97,11 +95,13 @@ export class Seeding {
       // The others are told piece by piece.
       if (![...this.#connections].some(({ revealed }) => revealed === undefined)) return;
     }
-    this.#news.push(index);
+    for (const connection of this.#connections) {
+      if (connection.isOpen && connection.revealed === undefined) connection.queueHaves([index]);
+    }
     if (this.#newsTimer !== undefined) return;
-    const wait = this.#lastNewsAt + HAVE_PAUSE_MS - this.#clock.now();
+    const wait = this.#newsDueAt - this.#clock.now();
     if (wait <= 0) this.#tellNews();
-    else this.#newsTimer = setTimeout(() => this.#tellNews(), wait);
+    else this.#newsTimer = setTimeout(() => this.#tellNews(), Math.min(wait, SEEDER_NEWS_PAUSE_MS));
   }
 
   /** Answers a request that the session has let through. */
@@ -111,8 +111,15 @@ export class Seeding {
     else connection.refuse(block);
   }
 
+  /** Hands out the upload slots once all that has come in is taken in: what comes in one chunk often takes itself back. */
+  decideSoon(): void {
+    this.#decision ??= setImmediate(() => this.decide());
+  }
+
   /** Hands out the upload slots. */
   decide(): void {
+    clearImmediate(this.#decision);
+    this.#decision = undefined;
     const peers = new Map<Connection, ChokerPeer>();
     for (const connection of this.#connections) {
       const { session, handle } = connection;
@@ -139,18 +146,25 @@ export class Seeding {
   stop(): void {
     clearTimeout(this.#newsTimer);
     this.#newsTimer = undefined;
-    this.#news = [];
+    clearImmediate(this.#decision);
+    this.#decision = undefined;
     this.#superSeeder = undefined;
   }
 
   #tellNews(): void {
     this.#newsTimer = undefined;
-    this.#lastNewsAt = this.#clock.now();
-    const news = this.#news;
-    this.#news = [];
+    const now = this.#clock.now();
+    const isDue = now >= this.#newsDueAt;
     for (const connection of [...this.#connections]) {
-      if (connection.isOpen && connection.revealed === undefined) connection.sendHaves(news);
+      // Whoever holds a piece itself has time until the next tick, or until there is something else to say to it.
+      if (connection.remote.role === 'seeder' || (isDue && connection.awaitsNews)) connection.flushNews();
     }
+    if (isDue) this.#lastToldAt = now;
+    else this.#newsTimer = setTimeout(() => this.#tellNews(), Math.min(this.#newsDueAt - now, SEEDER_NEWS_PAUSE_MS));
+  }
+
+  get #newsDueAt(): number {
+    return this.#lastToldAt + newsPauseMs(this.#connections.size);
   }
 
   #apply(reveals: readonly Reveal<Connection>[]): void {
@@ -167,9 +181,6 @@ export class Seeding {
   #endSuperSeeding(): void {
     if (this.#superSeeder?.isOver !== true) return;
     this.#superSeeder = undefined;
-    // To those who were told everything all along; the others get it with the rest.
-    clearTimeout(this.#newsTimer);
-    this.#tellNews();
     for (const connection of this.#connections) {
       const { revealed } = connection;
       if (revealed === undefined) continue;

@@ -32,6 +32,8 @@ import { successorTime } from './successor-time.ts';
 
 /** Peers asked for in one announce: more than we dial, so that the choice is fresh. */
 const NUMWANT = 50;
+/** Bytes of one SHA-256. */
+const HASH_LENGTH = 32;
 
 /** What a swarm asks of the engine around it. */
 export interface SwarmEnvironment {
@@ -335,11 +337,12 @@ export class Swarm implements ConnectionHost {
     const { batch, replaced } = taken;
     // The end of a blob is what readers wait for; all else is of no use before a have, and leaves before it.
     const isUrgent = from === undefined || batch.isComplete || batch.isWithdrawn || replaced.length > 0;
+    const { firstIndex, hashes } = batch;
     const passedOn = isUrgent ? record : Buffer.from(record);
     for (const connection of [...this.#connections]) {
       if (connection === from || !connection.isOpen) continue;
       if (isUrgent) connection.sendHashes(passedOn);
-      else connection.queueHashes(passedOn);
+      else connection.queueHashes({ record: passedOn, firstIndex, count: hashes.length / HASH_LENGTH });
     }
     // Nobody but the seeder can make news of this kind, whoever passes it on.
     this.#lastProgressAt = this.#clock.now();
@@ -405,7 +408,7 @@ export class Swarm implements ConnectionHost {
         this.#peerGained(connection, event.index);
         return;
       case 'interest':
-        this.#seeding.decide();
+        this.#seeding.decideSoon();
         return;
       case 'choked':
         return;
@@ -674,7 +677,7 @@ export class Swarm implements ConnectionHost {
   }
 
   #hashesKnown({ firstIndex, hashes }: HashBatch): void {
-    this.#fetcher.hashesKnown(firstIndex, hashes.length / 32);
+    this.#fetcher.hashesKnown(firstIndex, hashes.length / HASH_LENGTH);
     this.#waiters.settle();
     this.#checkComplete();
     this.#fetcher.fillAll();
