@@ -22,9 +22,11 @@ import type { PeerLimits } from './limits.ts';
 import { NeighbourNews, type PieceHashes } from './neighbour-news.ts';
 import type { Pacer } from './pacer.ts';
 import type { PickerPeer } from './picker.ts';
+import type { TokenCheck } from './ports.ts';
 import { Preamble } from './preamble.ts';
 import { RequestWindow } from './request-window.ts';
 import { Session, type SessionEvent } from './session.ts';
+import { TokenExchange } from './token-exchange.ts';
 import { UploadQueue, uploadBufferLength } from './upload-queue.ts';
 
 /** How we call ourselves in the extended handshake (BEP 10 `v`). */
@@ -57,8 +59,12 @@ export interface ConnectionHost {
 export interface ConnectionGate {
   /** The claims of a peer's grant; throws `GRANT_REJECTED`. */
   verify(grant: string, expected: { swarmId: SwarmId; remote: Identity }): Promise<GrantClaims>;
+  /** The swarm that is open to every certificate of the cluster under this info hash, now. */
+  publicSwarm(infoHash: SwarmId): SwarmId | undefined;
   /** The swarm, if it is one of ours and has a place for this peer. Only asked once the grant is verified. */
   admit(connection: Connection, swarmId: SwarmId): ConnectionHost | undefined;
+  /** The peer has shown a registry token that is not good enough here. */
+  tokenRefused(connection: Connection, error: unknown): void;
   /** Called once for each connection, however it ends. */
   released(connection: Connection, reason: unknown): void;
 }
@@ -76,6 +82,8 @@ export interface ConnectionOptions {
   /** Set by a dialer: the swarm it wants and the grant it shows. */
   readonly dial?: { readonly swarmId: SwarmId; readonly grant: string; readonly geometry: PieceGeometry };
   readonly gate: ConnectionGate;
+  /** Set where registry tokens are shown and demanded too. */
+  readonly tokenCheck?: TokenCheck | undefined;
   readonly buffers: UploadBuffers;
   /** The upload limit that all connections share. */
   readonly uploadPacer: Pacer;
@@ -115,7 +123,7 @@ export class Connection {
   readonly #buffers: UploadBuffers;
   readonly #uploadPacer: Pacer;
   readonly #maxBlockLength: number;
-  readonly #preamble = new Preamble();
+  readonly #preamble: Preamble;
   readonly #parser: MessageParser;
   #uploads: UploadQueue | undefined;
   #host: ConnectionHost | undefined;
@@ -130,6 +138,12 @@ export class Connection {
   readonly #news = new NeighbourNews();
   #isClosed = false;
   #isRenewing = false;
+  /** What the peer has shown while a grant was being verified: the latest counts. */
+  #nextRenewal: { readonly grant: string; readonly token: string | undefined } | undefined;
+  readonly #demandsToken: boolean;
+  readonly #tokens: TokenExchange;
+  /** The grant that we have shown on this connection, which is bound to its certificate. */
+  #grant: string | undefined;
 
   constructor({
     socket,
@@ -139,6 +153,7 @@ export class Connection {
     zone,
     dial,
     gate,
+    tokenCheck,
     buffers,
     uploadPacer,
     limits,
@@ -155,8 +170,24 @@ export class Connection {
     this.#limits = limits;
     this.#clock = clock;
     this.#maxBlockLength = Math.min(MAX_BLOCK_LENGTH, limits.uploadBatchBytes, uploadPacer.turnBytes);
-    this.session = new Session({ remote, swarmId: dial?.swarmId, maxBlockLength: this.#maxBlockLength, clock, limits });
+    this.#demandsToken = tokenCheck !== undefined;
+    this.session = new Session({
+      remote,
+      swarmId: dial?.swarmId,
+      maxBlockLength: this.#maxBlockLength,
+      demandsToken: this.#demandsToken,
+      clock,
+      limits,
+    });
+    this.#tokens = new TokenExchange({
+      session: this.session,
+      check: tokenCheck,
+      onProven: () => this.#host?.event(this, { type: 'interest' }),
+      onRefused: (error) => this.#gate.tokenRefused(this, error),
+    });
     this.window = new RequestWindow({ clock, minBytes: limits.minWindowBytes, maxBytes: limits.maxWindowBytes });
+    const isPublic = (infoHash: SwarmId): boolean => gate.publicSwarm(infoHash) !== undefined;
+    this.#preamble = new Preamble(dial === undefined ? { isPublic } : {});
     this.#parser = new MessageParser({
       onMessage: (message) => this.#onMessage(message),
       onPieceStart: (index, begin, length) => this.#onPieceStart({ index, begin, length }),
@@ -289,7 +320,17 @@ export class Connection {
 
   /** Shows a newer grant. */
   sendGrant(grant: string): void {
-    this.send({ type: 'extended', id: EXTENSION.handshake, payload: this.#extendedHandshake(grant) });
+    this.#grant = grant;
+    const token = this.#tokens.own;
+    this.send({ type: 'extended', id: EXTENSION.handshake, payload: this.#extendedHandshake(grant, token) });
+    this.#tokens.noteShown(token);
+  }
+
+  /** There may be another registry token to show, or a key to judge the peer's with. */
+  tokensChanged(): void {
+    if (!this.isOpen) return;
+    this.#tokens.retry();
+    this.#showToken();
   }
 
   /** Begins or stops to serve the peer. What it had queued is rejected (BEP 6). */
@@ -304,6 +345,7 @@ export class Connection {
   setInterested(isInterested: boolean): void {
     if (this.session.isInterested === isInterested || !this.isOpen) return;
     this.session.isInterested = isInterested;
+    this.#showToken();
     this.send({ type: isInterested ? 'interested' : 'not-interested' });
   }
 
@@ -360,7 +402,13 @@ export class Connection {
     this.#gate.released(this, reason);
   }
 
+  #showToken(): void {
+    if (this.#grant !== undefined && this.#tokens.news !== undefined) this.sendGrant(this.#grant);
+  }
+
+  /** Never with a token: the peer has not shown its grant yet, or may not want one. */
   #greeting(swarmId: SwarmId, grant: string): Buffer {
+    this.#grant = grant;
     const peerId = peerIdOf(this.local.id);
     return Buffer.concat([
       encodeHandshake({ swarmId, peerId, supportsExtended: true, supportsFast: true }),
@@ -368,7 +416,7 @@ export class Connection {
     ]);
   }
 
-  #extendedHandshake(grant: string): Buffer {
+  #extendedHandshake(grant: string, token?: string): Buffer {
     const { maxQueuedRequests } = this.#limits;
     const handshake = {
       messages: OWN_EXTENSION_MESSAGES,
@@ -376,12 +424,17 @@ export class Connection {
       blockLength: this.#maxBlockLength,
     };
     const zone = this.#zone === undefined ? {} : { zone: this.#zone };
-    return encodeExtendedHandshake({ ...handshake, ...zone, requestQueue: maxQueuedRequests, grant });
+    const check = { ...(this.#demandsToken ? { demandsToken: true } : {}), ...(token === undefined ? {} : { token }) };
+    return encodeExtendedHandshake({ ...handshake, ...zone, ...check, requestQueue: maxQueuedRequests, grant });
   }
 
   #takeGreeting(chunk: Uint8Array): void {
     const greeting = this.#preamble.push(chunk);
     if (greeting === undefined) return;
+    if (greeting.extended === undefined) {
+      this.#openPublic(greeting.handshake.swarmId, greeting.rest);
+      return;
+    }
     const { swarmId, grant } = this.session.greet(greeting.handshake, greeting.extended);
     this.#hold(greeting.rest);
     this.#socket.pause();
@@ -396,11 +449,42 @@ export class Connection {
     if (host === undefined) throw new AppError('PEER_PROTOCOL', { reason: 'no place for this peer' });
     if (!this.session.isDialer) this.#write(this.#greeting(swarmId, host.grant));
     this.session.open(claims, host.geometry);
+    this.#begin(host);
+    this.#releaseHeld();
+  }
+
+  /** A stock client in a public swarm: no grant on either side, and none of our extensions. */
+  #openPublic(infoHash: SwarmId, rest: Buffer): void {
+    const swarmId = this.#gate.publicSwarm(infoHash);
+    const host = swarmId === undefined ? undefined : this.#gate.admit(this, swarmId);
+    if (swarmId === undefined || host === undefined) {
+      throw new AppError('PEER_PROTOCOL', { reason: 'no place for this peer' });
+    }
+    this.#write(this.#publicGreeting(infoHash));
+    this.session.openPublic(swarmId, host.geometry);
+    this.#begin(host);
+    this.receive(rest, 0, rest.length);
+  }
+
+  #begin(host: ConnectionHost): void {
     clearTimeout(this.#deadline);
     this.#uploads = this.#newUploads(host);
     this.#host = host;
     host.opened(this);
-    this.#releaseHeld();
+  }
+
+  #publicGreeting(infoHash: SwarmId): Buffer {
+    const { maxQueuedRequests } = this.#limits;
+    const extended = { messages: new Map(), version: CLIENT_VERSION, requestQueue: maxQueuedRequests };
+    return Buffer.concat([
+      encodeHandshake({
+        swarmId: infoHash,
+        peerId: peerIdOf(this.local.id),
+        supportsExtended: true,
+        supportsFast: true,
+      }),
+      encodeMessage({ type: 'extended', id: EXTENSION.handshake, payload: encodeExtendedHandshake(extended) }),
+    ]);
   }
 
   #releaseHeld(): void {
@@ -455,23 +539,32 @@ export class Connection {
     if (event.type === 'refuse') {
       this.send({ type: 'reject', index: event.index, begin: event.begin, length: event.length });
     } else if (event.type === 'grant') {
-      this.#renew(event.grant);
+      this.#renew(event);
     } else {
       this.#host?.event(this, event);
     }
   }
 
-  /** One verification at a time; a peer that renews faster than we verify keeps the older grant a little longer. */
-  #renew(grant: string): void {
+  /** One verification at a time; of what a peer shows meanwhile, the latest is next. */
+  #renew(shown: { readonly grant: string; readonly token: string | undefined }): void {
     const { swarmId } = this.session;
-    if (this.#isRenewing || swarmId === undefined) return;
+    if (swarmId === undefined) return;
+    if (this.#isRenewing) {
+      this.#nextRenewal = shown;
+      return;
+    }
+    const { grant, token } = shown;
     this.#isRenewing = true;
     this.#gate
       .verify(grant, { swarmId, remote: this.remote })
       .then((claims) => {
         this.session.renew(claims);
         this.#isRenewing = false;
+        if (token !== undefined) this.#tokens.take(token);
         this.#host?.event(this, { type: 'interest' });
+        const next = this.#nextRenewal;
+        this.#nextRenewal = undefined;
+        if (next !== undefined && !this.#isClosed) this.#renew(next);
       })
       .catch((error: unknown) => this.close(error));
   }

@@ -8,7 +8,7 @@ const MIN_QUEUE_MS = 20;
  * Time that one block may take at the rate of its peer, in ms. On a slow link blocks stay short, so that requests can be
  * taken back, given to others and found overdue bit by bit; on a fast one each costs more than its bytes.
  */
-const BLOCK_MS = 1;
+const BLOCK_MS = 2;
 /** Round trips kept in flight: one on the way, one being served. */
 const ROUND_TRIPS = 2;
 
