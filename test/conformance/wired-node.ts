@@ -6,8 +6,10 @@ import { AnnounceClient, createContentSigner } from '@sealift/bittorrent';
 import {
   type BlobRef,
   type Digest,
+  type Logger,
   parseClusterId,
   parseRepository,
+  type Repository,
   silentLogger,
   swarmIdOf,
   systemClock,
@@ -17,6 +19,7 @@ import {
   type IdentitySource,
   NodeIdentity,
   PeerEngine,
+  type PeerLimits,
   RegistrySeeder,
   SwarmBlobSource,
 } from '@sealift/peer';
@@ -43,21 +46,37 @@ export interface WiredNode {
   readonly grants: GrantKeeper;
 }
 
+/** What is not as usual in a {@link WiredCluster}. */
+export interface WiredOptions {
+  /** What the registry wants of who pulls. @default 'bearer' */
+  readonly auth?: 'anonymous' | 'bearer';
+  /** Repositories of that registry that are public. */
+  readonly publicRepositories?: readonly Repository[];
+  readonly announceIntervalMs?: number;
+  /** Log of all engines. */
+  readonly log?: Logger;
+  readonly limits?: Partial<PeerLimits>;
+  readonly seederUploadBytesPerSecond?: number;
+}
+
 /** A tracker with its seeder, and a registry that wants tokens: all real but for the registry. */
 export class WiredCluster {
-  readonly registry = new FakeRegistry({ auth: 'bearer' });
+  readonly registry: FakeRegistry;
+  readonly #options: WiredOptions;
   readonly #directory: string;
   readonly #stops: (() => Promise<unknown>)[] = [];
   #tracker: { state: TrackerState; tracker: Tracker; seederPort: number } | undefined;
   #nodes = 0;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, options: WiredOptions) {
     this.#directory = directory;
+    this.#options = options;
+    this.registry = new FakeRegistry({ auth: options.auth ?? 'bearer' });
   }
 
   /** A running cluster; the caller stops it. */
-  static async start(): Promise<WiredCluster> {
-    const cluster = new WiredCluster(await mkdtemp(path.join(tmpdir(), 'sealift-wired-')));
+  static async start(options: WiredOptions = {}): Promise<WiredCluster> {
+    const cluster = new WiredCluster(await mkdtemp(path.join(tmpdir(), 'sealift-wired-')), options);
     try {
       await cluster.#start();
     } catch (error) {
@@ -130,7 +149,8 @@ export class WiredCluster {
       announce: (request, options) => announces.announce(request, options),
       listen: loopback,
       clock,
-      log,
+      log: this.#options.log ?? log,
+      limits: this.#options.limits ?? {},
     });
     await engine.start();
     this.#stops.push(() => engine.stop());
@@ -143,7 +163,7 @@ export class WiredCluster {
     this.#stops.push(() => this.registry.stop());
     const state = await openTrackerState({ dataDirectory: path.join(this.#directory, 'tracker'), clusterId, clock });
     this.#stops.push(async () => state.close());
-    const audit = new AuditFile({ path: path.join(this.#directory, 'audit.jsonl'), clock, log });
+    const audit = new AuditFile({ directory: this.#directory, clock, log });
     await audit.start();
     this.#stops.push(() => audit.stop());
     const authority = new Authority({ state, clock, audit });
@@ -158,8 +178,10 @@ export class WiredCluster {
       store,
       announce: async (request) => tracker.announceSeeder(request),
       listen: loopback,
+      uploadBytesPerSecond: this.#options.seederUploadBytesPerSecond,
       clock,
-      log,
+      log: this.#options.log ?? log,
+      limits: this.#options.limits ?? {},
     });
     await engine.start();
     this.#stops.push(() => engine.stop());
@@ -178,7 +200,11 @@ export class WiredCluster {
       log,
     });
     this.#stops.push(() => seeder.stop());
-    const config = { clusterId, listen: loopback, names: [loopback.host] };
+    const { publicRepositories = [], announceIntervalMs = 30_000 } = this.#options;
+    const config = {
+      ...{ clusterId, listen: loopback, names: [loopback.host], announceIntervalMs },
+      publicRepositories: publicRepositories.map((name) => ({ registry: this.registry.host, repository: name })),
+    };
     const tracker: Tracker = new Tracker({ config, state, authority, registry: client, seeder, clock, log, audit });
     await tracker.start();
     this.#stops.push(() => tracker.stop());

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { type OptionTable, variableOf } from '../../packages/cli/src/config.ts';
 import {
+  AUDIT_OPTIONS,
   CA_OPTIONS,
   CA_RETIRE_OPTIONS,
   DEMO_OPTIONS,
@@ -20,6 +21,7 @@ const SECTIONS: Readonly<Record<string, OptionTable>> = {
   'sealift deny, sealift allow': DENY_OPTIONS,
   'sealift ca status, sealift ca rotate': CA_OPTIONS,
   'sealift ca retire': CA_RETIRE_OPTIONS,
+  'sealift audit': AUDIT_OPTIONS,
   'sealift status': STATUS_OPTIONS,
   'sealift demo': DEMO_OPTIONS,
 };

@@ -5,6 +5,7 @@ import { type ConfigOf, type FlagValues, type OptionTable, parseConfig } from '.
 import { endOfProcess } from './end-of-process.ts';
 import { describeFailure, EXIT_USAGE } from './failure.ts';
 import {
+  AUDIT_OPTIONS,
   CA_OPTIONS,
   CA_RETIRE_OPTIONS,
   DEMO_OPTIONS,
@@ -85,6 +86,11 @@ add(
   ca.command('retire').description('end the trust in the old CA'),
   CA_RETIRE_OPTIONS,
   async () => (await import('./commands/ca.ts')).runCaRetire,
+);
+add(
+  program.command('audit').description("show the tracker's audit log: certificates, grants, refusals, denials"),
+  AUDIT_OPTIONS,
+  async () => (await import('./commands/audit.ts')).runAudit,
 );
 add(
   program.command('status').description('show what the node of this machine is doing'),

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
-import { AppError, parseRegistryHost, type RegistryHost, splitHostPort } from '@sealift/core';
+import { AppError, parseRegistryHost, parseRepository, type RegistryHost, splitHostPort } from '@sealift/core';
+import type { PublicRepository } from '@sealift/tracker';
 
 /** An address to listen on or to be reached at. */
 export interface Endpoint {
@@ -22,6 +23,25 @@ export function parseDuration(text: string): number {
   const unit = match?.groups?.['unit'] as keyof typeof DURATION_UNITS | undefined;
   if (unit === undefined) throw problem('write a number and a unit, for example 90s, 15m or 1h');
   return Number(match?.groups?.['count']) * DURATION_UNITS[unit];
+}
+
+/** A moment that may depend on when it is asked for. */
+export interface Since {
+  /** In ms, asked at `now`. */
+  momentAt(now: number): number;
+}
+
+/** Parses a time ago, as {@link parseDuration}, or a moment as in RFC 3339, whose seconds may be left out. */
+export function parseSince(text: string): Since {
+  const isMoment =
+    /^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,3})?)?(?:Z|[+-][0-9]{2}:[0-9]{2}))?$/;
+  if (isMoment.test(text) && !Number.isNaN(Date.parse(text))) return { momentAt: () => Date.parse(text) };
+  try {
+    const ago = parseDuration(text);
+    return { momentAt: (now) => now - ago };
+  } catch (cause) {
+    throw problem('write a time ago as 90m or 7d, or a moment as 2027-01-15 or 2027-01-15T08:00Z', cause);
+  }
 }
 
 /** Parses `512MiB`, `20GiB` or a plain number of bytes. */
@@ -66,6 +86,16 @@ export function parseEndpoint(text: string): Endpoint {
 /** Parses the host part of a registry, as it stands in image names. */
 export function parseRegistry(text: string): RegistryHost {
   return parseRegistryHost(text);
+}
+
+/** Parses `registry/repository`. */
+export function parsePublicRepository(text: string): PublicRepository {
+  const slash = text.indexOf('/');
+  if (slash === -1) throw problem('write a registry and a repository, for example registry.example:5000/team/app');
+  return Object.freeze({
+    registry: parseRegistryHost(text.slice(0, slash)),
+    repository: parseRepository(text.slice(slash + 1)),
+  });
 }
 
 /** Parses `registry=path`. */
@@ -146,6 +176,6 @@ export function parseChoice<const T extends string>(choices: readonly T[]): (tex
   };
 }
 
-function problem(reason: string): AppError {
-  return new AppError('CONFIG_INVALID', { reason });
+function problem(reason: string, cause?: unknown): AppError {
+  return new AppError('CONFIG_INVALID', { reason }, { cause });
 }

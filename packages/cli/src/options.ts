@@ -1,4 +1,4 @@
-import { LOG_LEVELS, parseClusterId, parseZone } from '@sealift/core';
+import { LOG_LEVELS, parseClusterId, parseNodeId, parseZone } from '@sealift/core';
 import { defaulted, list, type OptionTable, optional, required, toggle, variableOf } from './config.ts';
 import {
   parseAuditQuota,
@@ -10,12 +10,14 @@ import {
   parseHostName,
   parseKeySource,
   parseNodeName,
+  parsePublicRepository,
   parseRate,
   parseRegistry,
   parseRegistryFile,
   parseRegistryIssuer,
   parseRegistryKeySource,
   parseServiceAccount,
+  parseSince,
   parseText,
 } from './option-values.ts';
 
@@ -77,6 +79,10 @@ export const TRACKER_OPTIONS = {
   registryTokenKeys,
   registryTokenIssuer,
   tokenCheck,
+  publicRepository: list('--public-repository', parsePublicRepository, {
+    placeholder: 'REGISTRY/REPOSITORY',
+    help: 'let stock BitTorrent clients with a certificate of the cluster fetch the blobs of this repository without a grant, where the registry lets anybody pull them; may be given several times',
+  }),
   seederListen: defaulted('--seeder-listen', parseEndpoint, {
     placeholder: 'HOST:PORT',
     help: 'where peers reach the seeder over mutual TLS',
@@ -243,6 +249,23 @@ export const CA_RETIRE_OPTIONS = {
   force: toggle('--force', 'retire the old CA although nodes depend on it: those have to enrol again'),
 } as const satisfies OptionTable;
 
+/** `sealift audit`. */
+export const AUDIT_OPTIONS = {
+  data: trackerData,
+  event: list('--event', parseText, {
+    placeholder: 'NAME',
+    help: 'only lines of this event, such as grant_issued; may be given several times',
+  }),
+  node: optional('--node', parseNodeId, { placeholder: 'NODE-ID', help: 'only lines about this node' }),
+  repository: optional('--repository', parseText, { placeholder: 'NAME', help: 'only lines about this repository' }),
+  since: optional('--since', parseSince, {
+    placeholder: 'WHEN',
+    help: 'only lines from then on: a time ago as 90m or 7d, or a moment as 2027-01-15T08:00Z',
+  }),
+  json: toggle('--json', 'print the lines as they are, one JSON object each'),
+  follow: toggle('--follow', 'go on with what is added, until it is asked to end'),
+} as const satisfies OptionTable;
+
 /** `sealift status`. */
 export const STATUS_OPTIONS = {
   data: required('--data', parseText, { placeholder: 'DIR', help: "the node's data directory" }),
@@ -268,7 +291,14 @@ export const DEMO_OPTIONS = {
 
 /** Every environment variable that some command reads. */
 export const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
-  [TRACKER_OPTIONS, NODE_OPTIONS, TOKEN_OPTIONS, DENY_OPTIONS, CA_RETIRE_OPTIONS, STATUS_OPTIONS, DEMO_OPTIONS].flatMap(
-    (table) => Object.values(table).map(variableOf),
-  ),
+  [
+    TRACKER_OPTIONS,
+    NODE_OPTIONS,
+    TOKEN_OPTIONS,
+    DENY_OPTIONS,
+    CA_RETIRE_OPTIONS,
+    AUDIT_OPTIONS,
+    STATUS_OPTIONS,
+    DEMO_OPTIONS,
+  ].flatMap((table) => Object.values(table).map(variableOf)),
 );

@@ -2,8 +2,16 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { AnnounceClient } from '@sealift/bittorrent';
 import { type Clock, isAppError, type Logger } from '@sealift/core';
-import { type EnrolmentToken, GrantKeeper, NodeIdentity, PeerEngine, SwarmBlobSource } from '@sealift/peer';
+import {
+  type EnrolmentToken,
+  GrantKeeper,
+  NodeIdentity,
+  PeerEngine,
+  RegistryTokenCheck,
+  SwarmBlobSource,
+} from '@sealift/peer';
 import type { BlobSource } from '@sealift/proxy';
+import type { RegistryTokens } from '@sealift/registry';
 import { BlobStore } from '@sealift/store';
 import type { ConfigOf } from './config.ts';
 import { isDiskFault, prepareDataDirectory, refuseDataDirectory } from './data-directory.ts';
@@ -19,6 +27,8 @@ export interface SharingOptions {
   readonly trust: TrackerTrust;
   readonly readEnrolmentToken: (() => Promise<EnrolmentToken>) | undefined;
   readonly name: string;
+  /** Set where peers show registry tokens to each other. */
+  readonly tokens: RegistryTokens | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -55,7 +65,7 @@ export async function startSharing(options: SharingOptions, services: ServiceSta
 }
 
 async function startEngine(
-  { config, trust: { origin, anchor }, readEnrolmentToken, name, clock, log, signal }: SharingOptions,
+  { config, trust: { origin, anchor }, readEnrolmentToken, name, tokens, clock, log, signal }: SharingOptions,
   store: BlobStore,
   services: ServiceStack,
 ): Promise<Sharing> {
@@ -69,7 +79,7 @@ async function startEngine(
   });
   const grants = await services.start(
     new GrantKeeper({
-      clock,
+      clock: identity.clusterClock,
       refresh: async (held, options) => {
         const answer = await identity.client.refresh({ grants: held.map(({ grant }) => grant) }, options);
         return answer.grants.map(({ grant, expiresAt }) =>
@@ -78,6 +88,7 @@ async function startEngine(
       },
     }),
   );
+  const tokenCheck = tokens === undefined ? undefined : new RegistryTokenCheck({ judge: tokens, clock });
   const announces = new AnnounceClient({ origin, dispatcher: () => identity.dispatcher() });
   const engine = new NodeEngine({
     build: () =>
@@ -91,11 +102,12 @@ async function startEngine(
           report.catch((error: unknown) => log.warn('report_failed', { nodeId, error }));
         },
         listen: config.peerListen,
+        tokenCheck,
         uploadBytesPerSecond: config.uploadLimit,
         downloadBytesPerSecond: config.downloadLimit,
         zone: config.zone,
         ...advertiseOf(config),
-        clock,
+        clock: identity.clusterClock,
         log,
       }),
     log,
@@ -108,7 +120,7 @@ async function startEngine(
   services.defer(async () => stopListening());
   await services.start(identity);
   const ready = (options: { signal: AbortSignal }): Promise<PeerEngine> => engine.ready(options);
-  const blobs = new SwarmBlobSource({ identity, engine: ready, store, grants, clock, log, name });
+  const blobs = new SwarmBlobSource({ identity, engine: ready, store, grants, clock, log, name, tokenCheck });
   return { blobs, store, identity, engine };
 }
 

@@ -14,6 +14,7 @@ export const LOG_EVENTS = [
   'admin_failed',
   'certificate_renewed',
   'certificate_renewal_failed',
+  'clock_skewed',
   // tracker
   'request_failed',
   'certificate_issued',

@@ -13,6 +13,7 @@ import {
 } from '@sealift/bittorrent';
 import {
   AppError,
+  type Clock,
   type Digest,
   digestFromSha256,
   type Logger,
@@ -140,9 +141,9 @@ export class TestCluster {
   }
 
   /** A cluster that ends with the test. */
-  static async create(t: TestContext): Promise<TestCluster> {
+  static async create(t: TestContext, { clock = systemClock as Clock } = {}): Promise<TestCluster> {
     const cluster = new TestCluster({
-      ca: await SwarmCa.create({ clusterId: parseClusterId('test') }),
+      ca: await SwarmCa.create({ clusterId: parseClusterId('test'), clock }),
       grantKey: await newKey(),
       contentKey: await newKey(),
       directory: await mkdtemp(join(tmpdir(), 'sealift-peer-')),

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type Clock, createLogger, type LogEvent, systemClock } from '@sealift/core';
+import { type AppError, type Clock, createLogger, type LogEvent, silentLogger, systemClock } from '@sealift/core';
 import { createSigningRequest } from '@sealift/pki';
 import { nodeIdOf } from '@sealift/testkit';
-import type { EnrolAnswer } from '@sealift/tracker-api';
+import { type EnrolAnswer, GrantVerifier } from '@sealift/tracker-api';
 import { TestCluster } from './cluster.fixture.ts';
 import { NodeIdentity, type NodeIdentityOptions, renewalDelay } from './node-identity.ts';
 import { TrackerServer } from './tracker-server.fixture.ts';
@@ -151,11 +151,85 @@ test('a certificate that is not ours is not adopted', async (t) => {
   assert.equal(identity.credentials?.tls.trustAnchors, cluster.ca.certificatePem);
 });
 
-test('a certificate that is not valid now is not adopted, lest a wrong clock asks without end', async (t) => {
-  const { tracker, identity } = await scene(t, { clock: { now: () => Date.now() + 7_200_000 } });
-  const { csrPem, privateKeyPem } = await createSigningRequest();
-  const answer = await tracker.enrol(csrPem);
-  assert.throws(() => identity.adopt(answer, privateKeyPem), { code: 'CERTIFICATE_REJECTED' });
+const FIVE_MINUTES_MS = 300_000;
+for (const skewMs of [-FIVE_MINUTES_MS, FIVE_MINUTES_MS]) {
+  const way = skewMs < 0 ? 'behind' : 'ahead';
+  test(`a node whose clock is five minutes ${way} enrols, renews in time and judges by the cluster's time`, async (t) => {
+    const clock = { now: () => Date.now() + skewMs };
+    const { cluster, tracker, identity, logged } = await scene(t, { clock });
+    // With a life below the skew, a node that is behind would renew after the end if it went by its own clock.
+    const ttlMs = skewMs < 0 ? 3_000 : 3_600_000;
+    tracker.on('enrol', async ({ body }) => ({ body: await tracker.enrol(String(body['csr']), { ttlMs }) }));
+    await identity.start();
+    assert.match(await logged('clock_skewed'), new RegExp(`"skewSeconds":${skewMs / 1000 < 0 ? '-(?:29|30)' : '30'}`));
+    assert.ok(Math.abs(identity.clusterClock.now() - Date.now()) < 10_000);
+    const credentials = identity.credentials;
+    assert.ok(credentials);
+    if (skewMs < 0) {
+      await logged('certificate_renewed');
+      assert.ok(Date.now() < credentials.identity.notAfter);
+    }
+    const blob = cluster.blob(1);
+    const expected = { nodeId: credentials.identity.id, x5tS256: credentials.identity.x5tS256 };
+    const verifierAt = (judge: Clock): GrantVerifier =>
+      new GrantVerifier({ clusterId: cluster.clusterId, keys: cluster.info.grantKeys, clock: judge });
+    const [running, over] = await Promise.all(
+      [60_000, -60_000].map((ms) => cluster.mint(blob, credentials, { expiresAt: Date.now() + ms })),
+    );
+    await verifierAt(identity.clusterClock).verify(running ?? '', expected);
+    await assert.rejects(verifierAt(identity.clusterClock).verify(over ?? '', expected), { code: 'GRANT_REJECTED' });
+    // By its own clock it would be wrong about one of the two.
+    const own = verifierAt(clock).verify((skewMs < 0 ? over : running) ?? '', expected);
+    await (skewMs < 0 ? own : assert.rejects(own, { code: 'GRANT_REJECTED' }));
+  });
+}
+
+test('a certificate that is not valid now is not adopted, and the error tells how far the clocks are apart', async (t) => {
+  for (const [hours, skewSeconds] of [
+    [2, 7_200],
+    [-2, -7_200],
+  ] as const) {
+    const { tracker, identity } = await scene(t, { clock: { now: () => Date.now() + hours * 3_600_000 } });
+    const { csrPem, privateKeyPem } = await createSigningRequest();
+    const answer = await tracker.enrol(csrPem);
+    assert.throws(
+      () => identity.adopt(answer, privateKeyPem),
+      (error: AppError) => {
+        assert.equal(error.code, 'CERTIFICATE_REJECTED');
+        assert.ok(Math.abs(Number(error.details['skewSeconds']) - skewSeconds) <= 10);
+        assert.match(error.message, /Compare the clocks/);
+        return true;
+      },
+    );
+  }
+});
+
+test('a tracker whose certificate is not valid yet by the clock of this host is refused with an error that says so', async (t) => {
+  // A tracker that is an hour ahead issues to itself what begins in most of an hour.
+  const ahead = await TestCluster.create(t, { clock: { now: () => Date.now() + 3_600_000 } });
+  const distant = await TrackerServer.create(t, ahead);
+  const lost = new NodeIdentity({
+    ...{ origin: distant.origin, trust: { trustAnchors: ahead.ca.certificatePem }, clock: systemClock },
+    ...{ log: silentLogger, readEnrolmentToken: async () => ({ joinToken: TOKEN }) },
+  });
+  t.after(() => lost.stop());
+  await assert.rejects(lost.client.cluster({ signal: t.signal }), (error: AppError) => {
+    assert.equal(error.code, 'TRACKER_UNAVAILABLE');
+    assert.match(error.message, /Compare the clocks/);
+    return true;
+  });
+});
+
+test('a node that the tracker no longer knows by its certificate enrols again', async (t) => {
+  const { tracker, identity, logged } = await scene(t);
+  const lives = [4_000];
+  tracker.on('enrol', async ({ body }) => ({
+    body: await tracker.enrol(String(body['csr']), { ttlMs: lives.shift() ?? 3_600_000 }),
+  }));
+  tracker.on('renew', () => ({ status: 401, body: { code: 'CERT_REQUIRED', message: 'its CA is retired' } }));
+  await identity.start();
+  await logged('enrolled', 2);
+  assert.equal(tracker.callsTo('renew').length, 1);
 });
 
 test('a stopped identity keeps no connection and takes no certificate', async (t) => {

@@ -5,10 +5,12 @@ import {
   fetchTrustAnchor,
   type Identity,
   identityOfCertificate,
+  issueTimeOf,
   trackerConnectOptions,
 } from '@sealift/pki';
 import { type EnrolAnswer, TrackerClient } from '@sealift/tracker-api';
 import { Agent, type Agent as UndiciAgent } from 'undici';
+import { ClusterClock } from './cluster-clock.ts';
 import type { IdentitySource, NodeCredentials } from './ports.ts';
 
 /** First pause after a failed enrolment or renewal, in ms; doubles up to {@link MAX_RETRY_MS}. */
@@ -64,12 +66,16 @@ export class NodeIdentity {
   #failures = 0;
   #work: Promise<void> | undefined;
 
+  /** What certificates and grants are judged by. */
+  readonly clusterClock: ClusterClock;
+
   /** The tracker, spoken to with the present certificate. */
   readonly client: TrackerClient;
 
   constructor(options: NodeIdentityOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
+    this.clusterClock = new ClusterClock({ clock: options.clock });
     if ('trustAnchors' in options.trust) this.#trustAnchors = options.trust.trustAnchors;
     this.client = new TrackerClient({ origin: options.origin, dispatcher: () => this.dispatcher() });
   }
@@ -77,7 +83,7 @@ export class NodeIdentity {
   /** The present credentials; `undefined` before enrolment and after the certificate's end. */
   get credentials(): NodeCredentials | undefined {
     const credentials = this.#credentials;
-    return credentials !== undefined && credentials.identity.notAfter > this.#options.clock.now()
+    return credentials !== undefined && credentials.identity.notAfter > this.clusterClock.now()
       ? credentials
       : undefined;
   }
@@ -170,13 +176,21 @@ export class NodeIdentity {
     if (!isMeant || !isSame || !leaf.checkPrivateKey(createPrivateKey(privateKeyPem))) {
       throw new AppError('CERTIFICATE_REJECTED', { reason: 'the tracker issued a certificate for somebody else' });
     }
-    const now = this.#options.clock.now();
-    // A node whose clock is far off would ask for the next one at once, for ever.
-    if (identity.notBefore > now || identity.notAfter <= now) {
-      const advice = 'Compare the clocks of node and tracker.';
-      throw new AppError('CERTIFICATE_REJECTED', { reason: 'not valid now', advice });
-    }
+    this.#compareClocks(identity);
     return identity;
+  }
+
+  /** Throws `CERTIFICATE_REJECTED` where the clocks are so far apart that peers would refuse each other's certificates. */
+  #compareClocks(identity: Identity): void {
+    const now = this.#options.clock.now();
+    this.clusterClock.observe(issueTimeOf(identity));
+    const skewSeconds = Math.round(this.clusterClock.skewMs / 1000);
+    const advice = 'Compare the clocks of this host and the tracker.';
+    // TLS goes by this host's own clock. A node that took it would also ask for the next one at once, for ever.
+    if (identity.notBefore > now || identity.notAfter <= now) {
+      throw new AppError('CERTIFICATE_REJECTED', { reason: 'not valid now', skewSeconds, advice });
+    }
+    if (skewSeconds !== 0) this.#options.log.warn('clock_skewed', { skewSeconds, advice });
   }
 
   /** Calls under way finish on the old pool, which closes itself after them. */
@@ -229,7 +243,8 @@ export class NodeIdentity {
   #scheduleRenewal(): void {
     const credentials = this.#credentials;
     if (credentials === undefined) return;
-    const lifeMs = credentials.identity.notAfter - this.#options.clock.now();
+    // From the certificate alone, which both clocks agree on.
+    const lifeMs = credentials.identity.notAfter - issueTimeOf(credentials.identity);
     this.#schedule(renewalDelay(lifeMs, this.#random()));
   }
 
@@ -277,10 +292,10 @@ export class NodeIdentity {
     } catch (error) {
       // A denied node stays out until it is started anew, and does not come back as another node by the token that it
       // still has. Anything else may pass, and the certificate still runs.
-      if (isAppError(error, 'TRACKER_REFUSED') && error.details['code'] === 'NODE_DENIED') {
-        this.#isDenied = true;
-        this.#credentials = undefined;
-      }
+      const code = isAppError(error, 'TRACKER_REFUSED') ? error.details['code'] : undefined;
+      if (code === 'NODE_DENIED') this.#isDenied = true;
+      // To the tracker it has ended, or its CA has been retired: only a new enrolment helps.
+      if (code === 'NODE_DENIED' || code === 'CERT_REQUIRED') this.#credentials = undefined;
       throw error;
     }
   }

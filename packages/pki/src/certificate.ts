@@ -24,6 +24,11 @@ export function validityFrom(now: number, ttlMs: number, issuer?: x509.X509Certi
   return { notBefore: wholeSeconds(notBefore), notAfter: wholeSeconds(notAfter) };
 }
 
+/** When a leaf was signed, by the clock of its CA, in ms; for one that has just come from there. */
+export function issueTimeOf({ notBefore }: Pick<Validity, 'notBefore'>): number {
+  return notBefore + BACKDATE_MS;
+}
+
 /** Signs a CA certificate that may issue leaves and nothing else (pathlen 0). */
 export async function selfSignCa({
   keys,

@@ -3,13 +3,15 @@
  * tracker, certifies nodes and seeders) and the intercept CA (one per node, in memory, good for the configured registries
  * only).
  */
+
+export { issueTimeOf } from './certificate.ts';
 export { isTrustedChain } from './certificate-chain.ts';
 export { CheckedCsr, type CsrRule, checkCsr } from './csr-policy.ts';
 export { type ExpectedIdentity, type Identity, identityOfCertificate, identityOfSocket } from './identity.ts';
 export { InterceptCa } from './intercept-ca.ts';
 export { peerClientContext, peerConnectOptions, peerServerOptions } from './peer-tls.ts';
 export { decryptPrivateKey, encryptPrivateKey } from './private-key-encryption.ts';
-export type { CertificateProfile } from './profile.ts';
+export { type CertificateProfile, PEER_COMMON_NAME } from './profile.ts';
 export { readSecretFile, writeSecretFile } from './secret-file.ts';
 export { createSigningRequest } from './signing-request.ts';
 export { formatIdentityUri, type Role } from './spiffe.ts';

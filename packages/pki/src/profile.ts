@@ -18,6 +18,17 @@ export interface CertificateProfile {
 const DNS_NAME =
   /^(?=.{1,253}$)(?:\*\.)?[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?)*$/;
 
+/**
+ * The common name of every peer. Nobody's identity: that is the URI. Stock BitTorrent clients compare it with the name of an
+ * SSL torrent, so the metainfo of a public swarm bears this very name (docs/protocol.md, "Public swarms").
+ */
+export const PEER_COMMON_NAME = 'sealift-peer';
+
+/** The common name of a certificate. */
+export function commonNameOf({ role, id }: Pick<CertificateProfile, 'role' | 'id'>): string {
+  return role === 'tracker' ? id : PEER_COMMON_NAME;
+}
+
 /** The extended key usages that a certificate of `role` has, and must have: peers dial and are dialled. */
 export function extendedKeyUsagesOf(role: Role): readonly string[] {
   const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;

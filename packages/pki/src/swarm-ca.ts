@@ -13,7 +13,7 @@ import type { CheckedCsr } from './csr-policy.ts';
 import { exportPrivateKeyPem, importSigningKey, KEY_ALGORITHM, newKeyPair } from './keys.ts';
 import { type LeafIssuer, leafIssuerOf, pemOfDer, signLeafFast } from './leaf.ts';
 import { clusterNameConstraints } from './name-constraints.ts';
-import { type CertificateProfile, extendedKeyUsagesOf, namesOf } from './profile.ts';
+import { type CertificateProfile, commonNameOf, extendedKeyUsagesOf, namesOf } from './profile.ts';
 import { formatClusterUri, parseClusterUri } from './spiffe.ts';
 import { soleUriName } from './subject-names.ts';
 import { x509 } from './x509.ts';
@@ -134,7 +134,7 @@ export class SwarmCa {
     const publicKey = KeyObject.from(csr.takePublicKey());
     const { der, serial } = signLeafFast(this.#leafIssuer, {
       publicKey,
-      commonName: profile.id,
+      commonName: commonNameOf(profile),
       validity,
       extendedKeyUsages: extendedKeyUsagesOf(profile.role),
       names,

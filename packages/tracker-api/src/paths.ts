@@ -8,6 +8,7 @@ export const TRACKER_PATHS = {
   join: '/v1/join',
   grants: '/v1/grants',
   reports: '/v1/reports',
+  metainfo: '/v1/metainfo',
   status: '/v1/status',
   announce: '/announce',
   scrape: '/scrape',

@@ -21,6 +21,8 @@ const MAX_ANSWER_LENGTH = 16 * 1024 * 1024;
 /** Default of `timeoutMs`: longer than the tracker's own deadlines for registry and seeder together. */
 const DEFAULT_TIMEOUT_MS = 30_000;
 
+const CLOCK_ADVICE = 'Compare the clocks of this host and the tracker.';
+
 const checks = {
   cluster: Compile(ClusterInfo),
   enrol: Compile(EnrolAnswer),
@@ -142,5 +144,14 @@ function refusal(status: number, value: unknown): AppError {
 }
 
 function unavailable(reason: string, cause?: unknown): AppError {
-  return new AppError('TRACKER_UNAVAILABLE', { reason }, { cause });
+  const { code } = (cause ?? {}) as { code?: unknown };
+  // OpenSSL's names. The tracker renews its certificate long before its end, so it is a clock that is wrong.
+  const isSkewed = code === 'CERT_NOT_YET_VALID' || code === 'CERT_HAS_EXPIRED';
+  return isSkewed
+    ? new AppError(
+        'TRACKER_UNAVAILABLE',
+        { reason: 'its certificate is not valid now', advice: CLOCK_ADVICE },
+        { cause },
+      )
+    : new AppError('TRACKER_UNAVAILABLE', { reason }, { cause });
 }
