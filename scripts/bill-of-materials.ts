@@ -29,7 +29,7 @@ export interface Component {
   readonly version: string;
   readonly scope?: 'required' | 'optional';
   readonly purl: string;
-  readonly licenses: readonly ({ license: { id: string } } | { license: { name: string } })[];
+  readonly licenses: readonly { readonly license: { readonly id: string } | { readonly name: string } }[];
   readonly hashes?: readonly { readonly alg: 'SHA-512'; readonly content: string }[];
 }
 

@@ -27,6 +27,8 @@ import type { SessionEvent } from '../../packages/peer/src/session.ts';
 import { demand, Violation } from '../target.ts';
 
 export const swarmId = parseSwarmId('77ddf026c6c8cde208dd6cb2718f815c63ee2a21');
+/** The name of the same swarm for stock clients. */
+export const publicInfoHash = parseSwarmId('ab'.repeat(20));
 export const geometry = pieceGeometry(3 * 4 * BLOCK_LENGTH + 1_000, 4 * BLOCK_LENGTH);
 /** The only grant that verifies. */
 export const GOOD_GRANT = 'head.claims.signature';
@@ -176,6 +178,12 @@ export class WireScene {
         this.#isVerified = true;
         return claims;
       },
+      publicSwarm: (infoHash) => {
+        if (infoHash !== publicInfoHash) return undefined;
+        this.#isVerified = true;
+        return swarmId;
+      },
+      tokenRefused: () => {},
       admit: (_connection, wanted) => (wanted === swarmId ? this.#host() : undefined),
       released: (_connection, reason) => this.#released.push(reason),
     };

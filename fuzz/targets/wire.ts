@@ -11,7 +11,7 @@ import { BLOCK_LENGTH, blockCount, pieceSize } from '@sealift/core';
 import type { SeededRandom } from '../random.ts';
 import { type Target, textTokens } from '../target.ts';
 import { anyExtendedHandshake } from './extended-handshake.ts';
-import { GOOD_GRANT, geometry, REMOTE, swarmId, WireScene } from './wire-scene.ts';
+import { GOOD_GRANT, geometry, publicInfoHash, REMOTE, swarmId, WireScene } from './wire-scene.ts';
 
 /** Bits of the first byte of an input: what stands around the stream that follows the second byte. */
 const IS_GREETED = 1;
@@ -87,7 +87,14 @@ function* chunkLengths(total: number, chunking: number): Iterable<number> {
   for (let at = 0; at < total; at += size) yield Math.min(size, total - at);
 }
 
+/** The bare greeting of a stock client; where nothing is open under the info hash it waits in vain. */
+function publicGreeting(random: SeededRandom): Buffer {
+  const peerId = Buffer.from('-LT2080-abcdefghijkl');
+  return encodeHandshake({ swarmId: publicInfoHash, peerId, supportsExtended: true, supportsFast: !random.oneIn(8) });
+}
+
 function anyGreeting(random: SeededRandom): Buffer {
+  if (random.oneIn(3)) return publicGreeting(random);
   const handshake = encodeHandshake({
     swarmId,
     peerId: random.oneIn(6) ? random.bytes(20) : peerIdOf(REMOTE.id),

@@ -1,4 +1,4 @@
-import { AppError, type NodeId, parseNodeId, redactText } from '@sealift/core';
+import { AppError, type NodeId, parseNodeId, parseSwarmId, redactText, type SwarmId } from '@sealift/core';
 import { ANNOUNCE_KEYS, type DenyList } from './announce-extras.ts';
 import { type AnnouncedPeer, decodePeerList } from './announced-peer.ts';
 import { type BencodeInput, type BencodeValue, decodeBencode, encodeBencode } from './bencode.ts';
@@ -25,10 +25,13 @@ export interface AnnounceAnswer {
   readonly peers: readonly AnnouncedPeer[];
   /** Present where the tracker's list differs from the asker's; it replaces that list. */
   readonly deny?: DenyList;
+  /** The info hash under which the swarm is open to every certificate of the cluster; absent where it is not public. */
+  readonly publicInfoHash?: SwarmId;
 }
 
 /** Encodes an answer with peers as dictionaries, as our tracker gives it. */
-export function encodeAnnounceAnswer({ intervalMs, complete, incomplete, peers, deny }: AnnounceAnswer): Buffer {
+export function encodeAnnounceAnswer(answer: AnnounceAnswer): Buffer {
+  const { intervalMs, complete, incomplete, peers, deny, publicInfoHash } = answer;
   const entries = new Map<string, BencodeInput>([
     ['interval', Math.ceil(intervalMs / 1000)],
     ['complete', complete],
@@ -39,6 +42,7 @@ export function encodeAnnounceAnswer({ intervalMs, complete, incomplete, peers, 
     entries.set(ANNOUNCE_KEYS.answerDenyVersion, deny.version);
     entries.set(ANNOUNCE_KEYS.answerDeny, deny.nodeIds);
   }
+  if (publicInfoHash !== undefined) entries.set(ANNOUNCE_KEYS.publicInfoHash, Buffer.from(publicInfoHash, 'hex'));
   return encodeBencode(entries);
 }
 
@@ -54,12 +58,14 @@ export function decodeAnnounceAnswer(bytes: Uint8Array): AnnounceAnswer {
   const interval = readCount(entries, 'interval', 1, MAX_INTERVAL_S);
   if (interval === undefined) throw invalid('no interval');
   const deny = readDenyList(entries);
+  const publicInfoHash = readInfoHash(entries.get(ANNOUNCE_KEYS.publicInfoHash));
   return {
     intervalMs: interval * 1000,
     complete: readCount(entries, 'complete', 0, Number.MAX_SAFE_INTEGER) ?? 0,
     incomplete: readCount(entries, 'incomplete', 0, Number.MAX_SAFE_INTEGER) ?? 0,
     peers: decodePeerList(entries.get('peers'), entries.get('peers6')),
     ...(deny === undefined ? {} : { deny }),
+    ...(publicInfoHash === undefined ? {} : { publicInfoHash }),
   };
 }
 
@@ -102,6 +108,13 @@ function readDenyList(entries: ReadonlyMap<string, BencodeValue>): DenyList | un
   if (version === undefined) throw invalid('deny list without version');
   if (!Array.isArray(list)) throw invalid('deny list is not a list');
   return { version, nodeIds: list.map(readNodeId) };
+}
+
+function readInfoHash(value: BencodeValue | undefined): SwarmId | undefined {
+  if (value === undefined) return undefined;
+  if (!(value instanceof Uint8Array) || value.length !== 20)
+    throw invalid('info hash of a public swarm is not of 20 bytes');
+  return parseSwarmId(Buffer.from(value).toString('hex'));
 }
 
 function readNodeId(value: BencodeValue): NodeId {

@@ -10,6 +10,8 @@ export const ANNOUNCE_KEYS = {
   answerDenyVersion: 'sl_deny_version',
   /** Answer: all denied node ids, only where the versions differ. */
   answerDeny: 'sl_deny',
+  /** Answer: the info hash under which stock clients know this swarm, only while it is public. */
+  publicInfoHash: 'sl_public',
 } as const;
 
 /** The nodes that no peer may talk to. `version` grows with each change. */

@@ -23,6 +23,7 @@ export {
   encodeExtendedHandshake,
   MAX_EXTENDED_HANDSHAKE_LENGTH,
   MAX_GRANT_LENGTH,
+  MAX_REGISTRY_TOKEN_LENGTH,
   OWN_EXTENSION_MESSAGES,
 } from './extended-handshake.ts';
 export { decodeFetching, encodeFetching, MAX_FETCHING } from './fetching.ts';
@@ -44,5 +45,6 @@ export {
   writePieceHeader,
 } from './message.ts';
 export { MAX_KEEP_ALIVES, MAX_UNKNOWN_FRAMES, MessageParser, type MessageSink } from './message-parser.ts';
+export { encodeMetainfo, type Metainfo, PIECE_SUM_LENGTH } from './metainfo.ts';
 export { PEER_ID_PREFIX, peerIdOf } from './peer-id.ts';
 export { claimedProgress, openProgress, type Progress, signProgress } from './progress.ts';

@@ -36,7 +36,7 @@ import { type Ingest, SwarmIngest } from './ingest.ts';
 import { DEFAULT_LIMITS, type PeerLimits } from './limits.ts';
 import { Listener } from './listener.ts';
 import { Pacer } from './pacer.ts';
-import type { GrantSource, IdentitySource } from './ports.ts';
+import type { GrantSource, IdentitySource, TokenCheck } from './ports.ts';
 import { Swarm, type SwarmEnvironment } from './swarm.ts';
 
 /** Roles that trade pieces; a tracker's certificate is good for the tracker only. */
@@ -54,6 +54,8 @@ export interface PeerEngineOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** Where peers reach us, if that is not the address of our announces and the port we listen on. */
   readonly advertise?: { readonly host?: string; readonly port?: number };
+  /** Shows and demands the registry's own token besides the grant. @default grants alone */
+  readonly tokenCheck?: TokenCheck | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** Where this process stands, in a cluster of several zones: what others of its zone have is not fetched from afar. */
@@ -149,10 +151,14 @@ export class PeerEngine {
       limits: this.#limits,
       clock: options.clock,
       onSocket: (socket, address) => this.#accept(socket, address),
+      onRefused: (error, address) => this.#log.debug('peer_refused', { address, error }),
     });
     this.#gate = {
       verify: (grant, expected) => this.#verify(grant, expected),
+      publicSwarm: (infoHash) => this.#publicSwarm(infoHash),
       admit: (connection, swarmId) => this.#admit(connection, swarmId),
+      tokenRefused: ({ remote, session }, error) =>
+        this.#log.debug('peer_refused', { swarmId: session.swarmId, nodeId: remote.id, error }),
       released: (connection, reason) => this.#released(connection, reason),
     };
   }
@@ -243,6 +249,7 @@ export class PeerEngine {
     if (this.#stopping !== undefined) return;
     this.#state = 'running';
     this.#unlisten.push(
+      this.#options.tokenCheck?.onChange(() => this.#tokensChanged()) ?? (() => {}),
       identity.onChange(() => this.#identityChanged()),
       grants.onChange((swarmId) => this.#grantChanged(swarmId)),
       this.#store.onEvicted((blob) => this.#evicted(blob)),
@@ -292,6 +299,10 @@ export class PeerEngine {
     for (const connection of [...this.#connections.keys()]) {
       if (!this.#present.issuers.has(connection.remote.issuer)) connection.close(caRetired());
     }
+  }
+
+  #tokensChanged(): void {
+    for (const connection of [...this.#connections.keys()]) connection.tokensChanged();
   }
 
   #grantChanged(swarmId: SwarmId): void {
@@ -453,6 +464,13 @@ export class PeerEngine {
     return await this.#present.grants.verify(grant, { swarmId, nodeId: remote.id, x5tS256: remote.x5tS256 });
   }
 
+  /** Asked once for each accepted connection. Where registry tokens are demanded too, nothing is open to who has none. */
+  #publicSwarm(infoHash: SwarmId): SwarmId | undefined {
+    if (this.#options.tokenCheck !== undefined) return undefined;
+    for (const swarm of this.#swarms.values()) if (swarm.publicInfoHash === infoHash) return swarm.swarmId;
+    return undefined;
+  }
+
   #admit(connection: Connection, swarmId: SwarmId): Swarm | undefined {
     const swarm = this.#leaving.has(swarmId) ? undefined : this.#swarms.get(swarmId);
     if (swarm === undefined || this.#isRefused(connection.remote.id) || !swarm.admit(connection)) return undefined;
@@ -524,6 +542,7 @@ export class PeerEngine {
         ? {}
         : { dial: { swarmId: swarm.swarmId, grant: swarm.grant, geometry: swarm.geometry } }),
       gate: this.#gate,
+      tokenCheck: this.#options.tokenCheck,
       buffers: this.#uploadBuffers,
       uploadPacer: this.#uploadPacer,
       limits: this.#limits,

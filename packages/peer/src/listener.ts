@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { type Admission, Admissions, type Clock } from '@sealift/core';
+import { type Admission, Admissions, AppError, type Clock } from '@sealift/core';
 import { peerServerOptions, type TlsMaterial } from '@sealift/pki';
 import type { PeerLimits } from './limits.ts';
 
@@ -12,6 +12,7 @@ import type { PeerLimits } from './limits.ts';
 export class Listener {
   readonly #limits: PeerLimits;
   readonly #onSocket: (socket: TLSSocket, address: string) => void;
+  readonly #onRefused: (error: Error, address: string) => void;
   readonly #admissions: Admissions;
   readonly #callers = new Map<string, Admission>();
   #server: Server | undefined;
@@ -21,14 +22,18 @@ export class Listener {
     limits,
     clock,
     onSocket,
+    onRefused,
   }: {
     limits: PeerLimits;
     clock: Clock;
     /** Called with each socket whose certificate has verified; it may still belong to anybody in the cluster. */
     onSocket: (socket: TLSSocket, address: string) => void;
+    /** Told why TLS failed, about as often as strangers are admitted. */
+    onRefused: (error: Error, address: string) => void;
   }) {
     this.#limits = limits;
     this.#onSocket = onSocket;
+    this.#onRefused = onRefused;
     this.#admissions = new Admissions({
       limits: {
         connections: limits.maxConnections,
@@ -57,8 +62,10 @@ export class Listener {
     const server = createServer(options);
     this.#server = server;
     server.on('connection', (socket) => this.#onCaller(socket));
-    // The reason stays between TLS and the caller; a stranger must not be able to fill our log.
-    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    server.on('tlsClientError', (error, socket) => {
+      this.#onRefused(refusalOf(error, socket), socket.remoteAddress ?? '');
+      socket.destroy();
+    });
     server.on('secureConnection', (socket) => this.#onSecure(socket));
     server.listen(port, host);
     try {
@@ -116,6 +123,14 @@ export class Listener {
     if (this.#stopping !== undefined || socket.remoteAddress === undefined) socket.destroy();
     else this.#onSocket(socket, socket.remoteAddress);
   }
+}
+
+/** A certificate that does not verify ends the socket without an error: the reason stands at the socket. */
+function refusalOf(error: Error, { authorizationError }: TLSSocket): Error {
+  // Typed as Error; in fact OpenSSL's code as a string.
+  const code: unknown = authorizationError;
+  if (typeof code !== 'string') return error;
+  return new AppError('CERTIFICATE_REJECTED', { reason: `the chain does not verify: ${code}` }, { cause: error });
 }
 
 function keyOf(socket: Socket): string {

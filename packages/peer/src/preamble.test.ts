@@ -34,7 +34,7 @@ test('a greeting is read whatever its chunks, and what follows it is left alone'
       for (const chunk of chunks) assert.equal(preamble.push(chunk), undefined);
       const greeting = preamble.push(last);
       assert.equal(greeting?.handshake.swarmId, swarmId);
-      assert.equal(greeting?.extended.grant, 'a.b.c');
+      assert.equal(greeting?.extended?.grant, 'a.b.c');
       assert.deepEqual(greeting?.rest, rest);
     }),
     { seed: 7, numRuns: 200 },

@@ -7,7 +7,7 @@ import {
   type Handshake,
   MAX_EXTENDED_HANDSHAKE_LENGTH,
 } from '@sealift/bittorrent';
-import { AppError } from '@sealift/core';
+import { AppError, type SwarmId } from '@sealift/core';
 
 /** Id of extended messages (BEP 10). */
 const EXTENDED_MESSAGE_ID = 20;
@@ -17,7 +17,8 @@ const FIXED_LENGTH = HANDSHAKE_LENGTH + 6;
 /** What a peer says before anything else: handshake and extended handshake, in this order (docs/protocol.md). */
 export interface Greeting {
   readonly handshake: Handshake;
-  readonly extended: ExtendedHandshake;
+  /** Absent where the handshake names a public swarm: stock clients wait for ours before they say more. */
+  readonly extended: ExtendedHandshake | undefined;
   /** Bytes that came with it and belong to the messages after it. */
   readonly rest: Buffer;
 }
@@ -29,6 +30,12 @@ export interface Greeting {
 export class Preamble {
   #held: Buffer = Buffer.alloc(0);
   #handshake: Handshake | undefined;
+  readonly #isPublic: (infoHash: SwarmId) => boolean;
+
+  /** `isPublic`: whether a handshake with this info hash needs no grant. No such hash by default. */
+  constructor({ isPublic = () => false }: { isPublic?: (infoHash: SwarmId) => boolean } = {}) {
+    this.#isPublic = isPublic;
+  }
 
   /**
    * Takes a chunk, which may be reused afterwards. Returns the greeting once it is whole; throws `HANDSHAKE_INVALID`,
@@ -40,6 +47,11 @@ export class Preamble {
     this.#handshake ??= decodeHandshake(this.#held.subarray(0, HANDSHAKE_LENGTH));
     if (!this.#handshake.supportsExtended || !this.#handshake.supportsFast) {
       throw new AppError('HANDSHAKE_INVALID', { reason: 'without the extensions that Sealift needs' });
+    }
+    if (this.#isPublic(this.#handshake.swarmId)) {
+      const bare = { handshake: this.#handshake, extended: undefined, rest: this.#held.subarray(HANDSHAKE_LENGTH) };
+      this.#held = Buffer.alloc(0);
+      return bare;
     }
     if (this.#held.length < HANDSHAKE_LENGTH + 4) return undefined;
     const length = this.#held.readUInt32BE(HANDSHAKE_LENGTH);

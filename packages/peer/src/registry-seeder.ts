@@ -21,6 +21,7 @@ import type { PeerEngine } from './engine.ts';
 import type { Ingest } from './ingest.ts';
 import { InlineCache } from './inline-cache.ts';
 import { type PausedRead, PausedReads } from './paused-reads.ts';
+import { type PieceSums, sumPieces } from './piece-sums.ts';
 import { atPace } from './registry-pace.ts';
 import {
   type BlobBody,
@@ -140,6 +141,21 @@ export class RegistrySeeder {
 
   isSeeding(swarmId: SwarmId): boolean {
     return this.#engine.swarm(swarmId) !== undefined;
+  }
+
+  /**
+   * SHA-1 of each piece of a blob that is here whole and signed, for the metainfo of a public swarm; `undefined` if it is
+   * not. Reads the whole blob, a piece at a time, and hashes off the event loop.
+   */
+  async pieceSums(swarmId: SwarmId, { signal }: { signal: AbortSignal }): Promise<PieceSums | undefined> {
+    const swarm = this.#engine.swarm(swarmId);
+    if (swarm?.isComplete !== true) return undefined;
+    return await sumPieces(swarm.blob, { signal: AbortSignal.any([signal, this.#stopped.signal]) });
+  }
+
+  /** Lets stock clients in under `infoHash`, before the tracker says so in answer to an announce. */
+  setPublic(swarmId: SwarmId, infoHash: SwarmId, { intervalMs }: { intervalMs: number }): void {
+    this.#engine.swarm(swarmId)?.setPublic(infoHash, intervalMs);
   }
 
   async offer(request: SeedRequest, { signal }: { signal: AbortSignal }): Promise<SeedOffer> {

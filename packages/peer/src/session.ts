@@ -50,7 +50,7 @@ export type SessionEvent =
   /** We sent a block of this many bytes. */
   | { readonly type: 'sent'; readonly length: number }
   /** The peer shows another grant: verify it, then call {@link Session.renew}. */
-  | { readonly type: 'grant'; readonly grant: string };
+  | { readonly type: 'grant'; readonly grant: string; readonly token: string | undefined };
 
 /** Bounds of one session; see `PeerLimits` for their reasons. */
 export interface SessionLimits {
@@ -80,11 +80,15 @@ export class Session {
   readonly #limits: SessionLimits;
   readonly #maxBlockLength: number;
   #phase: SessionPhase = 'greeting';
+  #isPublic = false;
   #swarmId: SwarmId | undefined;
   #geometry: PieceGeometry | undefined;
   #claims: GrantClaims | undefined;
   #extensions: ReadonlyMap<string, number> = new Map();
   #remoteQueue = 0;
+  readonly #demandsToken: boolean;
+  #isTokenProven = false;
+  #isTokenDemanded = false;
   #blockLimit = BLOCK_LENGTH;
   #zone: Zone | undefined;
   #pieces: Bitfield | undefined;
@@ -107,6 +111,7 @@ export class Session {
     remote,
     swarmId,
     maxBlockLength = BLOCK_LENGTH,
+    demandsToken = false,
     clock,
     limits,
   }: {
@@ -114,6 +119,8 @@ export class Session {
     swarmId?: SwarmId | undefined;
     /** Longest block that we serve, in bytes; what our extended handshake says. */
     maxBlockLength?: number;
+    /** The peer gets no block before {@link Session.proveToken}. */
+    demandsToken?: boolean;
     clock: Clock;
     limits: SessionLimits;
   }) {
@@ -123,6 +130,7 @@ export class Session {
     this.#clock = clock;
     this.#limits = limits;
     this.#maxBlockLength = maxBlockLength;
+    this.#demandsToken = demandsToken;
     this.#uselessSince = clock.now();
   }
 
@@ -160,9 +168,24 @@ export class Session {
     return this.#remoteQueue;
   }
 
-  /** The peer's grant lets it receive blocks. */
+  /** The peer's grant lets it receive blocks, and so does its registry token where one is demanded. */
   get mayReceive(): boolean {
-    return this.#claims?.use === 'trade';
+    return this.#isGrantedTrade && (!this.#demandsToken || this.#isTokenProven);
+  }
+
+  /** There are no grants, because the swarm is open to every certificate of the cluster. */
+  get isPublic(): boolean {
+    return this.#isPublic;
+  }
+
+  /** What the peer's grant says; `undefined` until the session is open. */
+  get claims(): GrantClaims | undefined {
+    return this.#claims;
+  }
+
+  /** The peer gives us no block before it has seen a registry token. */
+  get isTokenDemanded(): boolean {
+    return this.#isTokenDemanded;
   }
 
   /** When the session must end: the peer's grant or certificate ends then, in ms. */
@@ -184,6 +207,8 @@ export class Session {
     if (this.#swarmId !== undefined && handshake.swarmId !== this.#swarmId) throw broken('another swarm');
     if (!handshake.peerId.equals(peerIdOf(this.remote.id))) throw broken('peer id is not that of the certificate');
     if (extended.grant === undefined) throw broken('no grant');
+    // A token is for those who have shown their grant, so none can come with the first word.
+    if (extended.token !== undefined) throw broken('a token before the grants');
     this.#swarmId = handshake.swarmId;
     this.#takeExtended(extended);
     this.#phase = 'grant';
@@ -199,11 +224,35 @@ export class Session {
     this.#phase = 'open';
   }
 
+  /**
+   * Opens the session of a stock client in a public swarm: there is no grant on either side, and none of our own messages.
+   * Only an acceptor's, and only instead of {@link greet}.
+   */
+  openPublic(swarmId: SwarmId, geometry: PieceGeometry): void {
+    if (this.#phase !== 'greeting' || this.isDialer) throw broken('opened out of order');
+    this.#swarmId = swarmId;
+    this.#geometry = geometry;
+    this.#remoteQueue = DEFAULT_REQUEST_QUEUE;
+    this.#isPublic = true;
+    this.#phase = 'open';
+  }
+
   /** A later grant is verified and takes the place of the one before. */
   renew(claims: GrantClaims): void {
     if (this.#phase !== 'open') return;
     this.#checkClaims(claims);
+    // The token was good for the repository of the grant before.
+    if (claims.repository !== this.#claims?.repository) this.#isTokenProven = false;
     this.#claims = claims;
+  }
+
+  /**
+   * The peer's registry token is verified for the repository of `claims`, which must be that of the present ones. It counts
+   * for the whole session, as a download that has begun at a registry goes on after the token's end; a session ends with
+   * its certificates at the latest.
+   */
+  proveToken(claims: GrantClaims): void {
+    if (this.#phase === 'open' && claims.repository === this.#claims?.repository) this.#isTokenProven = true;
   }
 
   close(): void {
@@ -264,6 +313,10 @@ export class Session {
     this.#queued -= queueShare(length);
   }
 
+  get #isGrantedTrade(): boolean {
+    return this.#isPublic || this.#claims?.use === 'trade';
+  }
+
   #openGeometry(): PieceGeometry {
     if (this.#phase !== 'open' || this.#geometry === undefined) throw broken('a message before the grant');
     if (this.#clock.now() >= this.expiresAt) throw broken('grant or certificate has ended');
@@ -278,8 +331,9 @@ export class Session {
       throw new AppError('GRANT_REJECTED', { reason: 'does not fit' });
   }
 
-  #takeExtended({ messages, requestQueue, blockLength, zone }: ExtendedHandshake): void {
+  #takeExtended({ messages, requestQueue, blockLength, zone, demandsToken }: ExtendedHandshake): void {
     this.#zone = zone;
+    this.#isTokenDemanded = demandsToken === true;
     this.#blockLimit = Math.min(blockLength ?? BLOCK_LENGTH, MAX_BLOCK_LENGTH);
     this.#extensions = messages;
     this.#remoteQueue = requestQueue ?? DEFAULT_REQUEST_QUEUE;
@@ -314,10 +368,10 @@ export class Session {
 
   #takeRequest({ index, begin, length }: BlockRange, geometry: PieceGeometry): SessionEvent {
     this.#piecesOrThrow();
-    if (!this.mayReceive) throw broken('a request under a grant that allows none');
+    if (!this.#isGrantedTrade) throw broken('a request under a grant that allows none');
     const isInside = index < geometry.pieceCount && length > 0 && begin + length <= pieceSize(geometry, index);
     if (!isInside || length > this.#maxBlockLength) throw broken('a request out of range');
-    if (this.isChoking) {
+    if (this.isChoking || !this.mayReceive) {
       this.#countUseless();
       return { type: 'refuse', index, begin, length };
     }
@@ -340,13 +394,19 @@ export class Session {
   }
 
   #takeExtension(id: number, payload: Uint8Array, geometry: PieceGeometry): SessionEvent | undefined {
+    // A stock client was told of no message of ours.
+    if (this.#isPublic && id !== EXTENSION.handshake) throw broken('an extended message that we do not speak');
     switch (id) {
       case EXTENSION.handshake: {
         this.#renewals += 1;
         if (this.#renewals > MAX_RENEWALS) throw broken('too many extended handshakes');
         const extended = decodeExtendedHandshake(payload);
+        if (this.#isPublic) {
+          this.#remoteQueue = extended.requestQueue ?? DEFAULT_REQUEST_QUEUE;
+          return undefined;
+        }
         if (extended.grant === undefined) throw broken('an extended handshake without a grant');
-        return { type: 'grant', grant: extended.grant };
+        return { type: 'grant', grant: extended.grant, token: extended.token };
       }
       case EXTENSION.hashes:
         this.#hashMessages += 1;

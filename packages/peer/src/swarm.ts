@@ -34,6 +34,8 @@ import { successorTime } from './successor-time.ts';
 const NUMWANT = 50;
 /** Bytes of one SHA-256. */
 const HASH_LENGTH = 32;
+/** How long a swarm stays public after the tracker said so, in announce intervals: one answer may get lost. */
+const PUBLIC_INTERVALS = 2.5;
 
 /** What a swarm asks of the engine around it. */
 export interface SwarmEnvironment {
@@ -121,6 +123,7 @@ export class Swarm implements ConnectionHost {
   #bytesFromFar = 0;
   #unpin: (() => void) | undefined;
   #isStopped = false;
+  #public: { readonly infoHash: SwarmId; readonly until: number } | undefined;
   #isIngesting = false;
   #revision = 0;
   #completing: Promise<void> | undefined;
@@ -359,6 +362,7 @@ export class Swarm implements ConnectionHost {
     // Most swarms of a node with a full store are quiet.
     if (this.#connections.size === 0 && !this.#fetcher.isActive && this.#waiters.size === 0) return;
     const now = this.#clock.now();
+    this.#endPublic();
     for (const connection of [...this.#connections]) {
       connection.tick();
       this.#tellProgress(connection);
@@ -372,6 +376,23 @@ export class Swarm implements ConnectionHost {
     this.#expireWaiters(now);
     const isAbandoned = this.#readers === 0 && now - this.#idleSince >= this.#limits.readerGraceMs;
     if (this.#fetcher.isActive && isAbandoned) this.#pause();
+  }
+
+  /** The info hash under which stock clients may join without a grant; `undefined` while the tracker does not say so. */
+  get publicInfoHash(): SwarmId | undefined {
+    return this.#public !== undefined && this.#clock.now() < this.#public.until ? this.#public.infoHash : undefined;
+  }
+
+  /**
+   * Lets stock clients in under `infoHash` without a grant, or in no more. What the tracker said last counts, and not for
+   * long: a tracker that is away cannot take it back.
+   */
+  setPublic(infoHash: SwarmId | undefined, intervalMs: number): void {
+    if (this.#public?.infoHash !== infoHash)
+      this.#log.info('swarm_public', { infoHash, isPublic: infoHash !== undefined });
+    const until = this.#clock.now() + PUBLIC_INTERVALS * intervalMs;
+    this.#public = infoHash === undefined ? undefined : { infoHash, until };
+    this.#endPublic();
   }
 
   /** Whether another connection to this node may join, see `ConnectionGate.admit`. Closes the one it replaces. */
@@ -488,7 +509,8 @@ export class Swarm implements ConnectionHost {
     for (const connection of [...this.#connections]) {
       if (grant === undefined)
         connection.close(new AppError('GRANT_REJECTED', { reason: 'we hold no grant any more' }));
-      else if (connection.isOpen && isBoundTo(grant, connection.local.x5tS256)) connection.sendGrant(grant);
+      else if (connection.isOpen && !connection.session.isPublic && isBoundTo(grant, connection.local.x5tS256))
+        connection.sendGrant(grant);
     }
     if (grant !== undefined) this.#announcer.hurry();
   }
@@ -566,14 +588,24 @@ export class Swarm implements ConnectionHost {
     return bitfield.has(last) ? missing : missing - geometry.pieceLength + pieceSize(geometry, last);
   }
 
-  #answered({ peers, deny }: AnnounceAnswer): void {
+  #answered({ peers, deny, publicInfoHash, intervalMs }: AnnounceAnswer): void {
     if (deny !== undefined) this.#environment.denied(deny);
+    this.setPublic(publicInfoHash, intervalMs);
     const own = peerIdOf(this.#environment.self().nodeId).toString('hex');
     for (const { host, port, peerId } of peers) {
       const id = peerId === undefined || peerId.length !== 20 ? undefined : Buffer.from(peerId).toString('hex');
       if (id !== own) this.#book.add({ host, port, peerId: id });
     }
     this.#dial();
+  }
+
+  /** Ends the connections without a grant once the swarm is not public, or not under that name. */
+  #endPublic(): void {
+    if (this.publicInfoHash !== undefined) return;
+    for (const connection of [...this.#connections]) {
+      if (connection.session.isPublic)
+        connection.close(new AppError('PEER_NOT_NEEDED', { reason: 'the swarm is not public any more' }));
+    }
   }
 
   #dial(): void {

@@ -18,6 +18,8 @@ export type AuditEvent =
   | 'join_refused'
   | 'announce_refused'
   | 'peer_reported'
+  | 'swarm_opened'
+  | 'swarm_closed'
   | 'node_denied'
   | 'node_allowed'
   | 'token_created'

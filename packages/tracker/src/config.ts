@@ -1,5 +1,8 @@
 import { isIP } from 'node:net';
-import { AppError, type ClusterId, type RateLimit } from '@sealift/core';
+import { AppError, type BlobRef, type ClusterId, type RateLimit } from '@sealift/core';
+
+/** A repository that is open to every certificate of the cluster. */
+export type PublicRepository = Pick<BlobRef, 'registry' | 'repository'>;
 
 /** What an operator may say about a tracker. */
 export interface TrackerConfig {
@@ -13,6 +16,11 @@ export interface TrackerConfig {
    * hands tokens to anybody, this lets anybody in, though only to what anybody may pull. @default false
    */
   readonly registryToken?: boolean;
+  /**
+   * Repositories whose blobs stock BitTorrent clients with a certificate of the cluster may fetch without a grant, as
+   * `registry/repository`, once the registry has shown that anybody may pull the blob. @default []
+   */
+  readonly publicRepositories?: readonly PublicRepository[];
   /** Time between a node's announces, in ms. @default 30_000 */
   readonly announceIntervalMs?: number;
   readonly limits?: Partial<TrackerLimits>;
@@ -81,6 +89,7 @@ export function resolveConfig(config: TrackerConfig): ResolvedConfig {
     clusterId: config.clusterId,
     listen: config.listen,
     registryToken: config.registryToken ?? false,
+    publicRepositories: config.publicRepositories ?? [],
     announceIntervalMs,
     dnsNames: names.filter((name) => isIP(name) === 0),
     ipAddresses: names.filter((name) => isIP(name) !== 0),

@@ -10,7 +10,7 @@ export {
   MAX_CERTIFICATE_TTL_MS,
   MIN_CERTIFICATE_TTL_MS,
 } from './certificate-ttl.ts';
-export type { TrackerConfig, TrackerLimits } from './config.ts';
+export type { PublicRepository, TrackerConfig, TrackerLimits } from './config.ts';
 export {
   type KubernetesConfig,
   type ServiceAccountKeys,

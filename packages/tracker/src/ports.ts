@@ -1,4 +1,4 @@
-import type { BlobRef, NodeId, SwarmId, Zone } from '@sealift/core';
+import type { BlobRef, NodeId, PieceGeometry, SwarmId, Zone } from '@sealift/core';
 
 /** What the tracker asks of its seeder once a right is proven. */
 export interface SeedRequest {
@@ -31,6 +31,13 @@ export interface Seeder {
   readonly zone?: Zone | undefined;
   /** Swarms that it seeds or reads now. */
   isSeeding(swarmId: SwarmId): boolean;
+  /** SHA-1 of each piece of a blob that it holds whole, 20 bytes each; `undefined` if it does not. */
+  pieceSums?(
+    swarmId: SwarmId,
+    options: { signal: AbortSignal },
+  ): Promise<{ readonly geometry: PieceGeometry; readonly sums: Buffer } | undefined>;
+  /** Lets stock clients in under `infoHash` from now on, as the answer to its next announce will say too. */
+  setPublic?(swarmId: SwarmId, infoHash: SwarmId, options: { intervalMs: number }): void;
   /** Answers as soon as size and geometry are known, and goes on reading. Never throws for what a registry does. */
   offer(request: SeedRequest, options: { signal: AbortSignal }): Promise<SeedOffer>;
 }

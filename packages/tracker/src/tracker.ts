@@ -13,6 +13,7 @@ import type { ServiceAccountTokens } from './kubernetes/service-account-tokens.t
 import type { Seeder } from './ports.ts';
 import { RefusalTrace } from './refusal-trace.ts';
 import { Authorizer, type TokenJudge } from './right/authorizer.ts';
+import { PublicSwarms } from './right/public-swarms.ts';
 import { registerAnnounceRoutes } from './routes/announce-routes.ts';
 import { registerEnrolRoutes } from './routes/enrol-routes.ts';
 import { registerGrantRoutes } from './routes/grant-routes.ts';
@@ -38,11 +39,12 @@ const SWEEP_MS = 5_000;
 /** The tracker of a cluster: enrolment, rights, announces. It holds no registry data and no blob. */
 export class Tracker {
   readonly #config: ResolvedConfig;
-  readonly #services: Omit<Services, 'authorizer'>;
+  readonly #services: Omit<Services, 'authorizer' | 'publicSwarms'>;
   readonly #registry: Pick<RegistryClient, 'isConfigured' | 'headBlob'>;
   readonly #tokens: TokenJudge | undefined;
   readonly #random: () => number;
   #started: Promise<void> | undefined;
+  #publicSwarms: PublicSwarms | undefined;
   #running: { app: App; stop: () => Promise<void> } | undefined;
 
   /**
@@ -138,19 +140,35 @@ export class Tracker {
   announceSeeder({ swarmId, denyVersion }: { swarmId: SwarmId; denyVersion: number }): AnnounceAnswer {
     const { swarms, state } = this.#services;
     const deny = state.denyList.pushed();
+    const publicInfoHash = this.#publicSwarms?.infoHashOf(swarmId);
     return {
       intervalMs: this.#config.announceIntervalMs,
       ...swarms.countsOf(swarmId),
       // Peers dial the seeder, so it needs to dial nobody.
       peers: [],
       ...(deny.version === denyVersion ? {} : { deny }),
+      ...(publicInfoHash === undefined ? {} : { publicInfoHash }),
     };
+  }
+
+  #openPublicSwarms(authorizer: Authorizer): PublicSwarms {
+    const { log } = this.#services;
+    const repositories = this.#config.publicRepositories;
+    for (const { registry, repository } of repositories) log.warn('repository_public', { registry, repository });
+    this.#publicSwarms = new PublicSwarms({
+      ...this.#services,
+      repositories,
+      authorizer,
+      intervalMs: this.#config.announceIntervalMs,
+    });
+    return this.#publicSwarms;
   }
 
   async #start(): Promise<void> {
     const { clock, log, authority } = this.#services;
     const authorizer = new Authorizer({ registry: this.#registry, tokens: this.#tokens, clock });
-    const services: Services = { ...this.#services, authorizer };
+    const publicSwarms = this.#openPublicSwarms(authorizer);
+    const services: Services = { ...this.#services, authorizer, publicSwarms };
     const leaf = new TrackerLeaf({ authority, names: this.#config, clock, log });
     const app = await createApp({ tls: await leaf.issue(), limits: this.#config.limits, clock, log });
     const announces = this.#registerRoutes(app, services);

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createContentSigner } from '@sealift/bittorrent';
 import { AppError, type BlobRef, type SwarmId, swarmIdOf, systemClock } from '@sealift/core';
-import { GrantKeeper, type HeldGrant, PeerEngine, RegistrySeeder } from '@sealift/peer';
+import { GrantKeeper, type HeldGrant, PeerEngine, RegistrySeeder, RegistryTokenCheck } from '@sealift/peer';
 import { RegistryClient } from '@sealift/registry';
 import { BlobStore } from '@sealift/store';
 import {
@@ -12,6 +12,7 @@ import {
   MAX_CERTIFICATE_TTL_MS,
   MIN_CERTIFICATE_TTL_MS,
   openTrackerState,
+  type Seeder,
   Tracker,
 } from '@sealift/tracker';
 import type { ConfigOf } from '../config.ts';
@@ -59,6 +60,8 @@ export async function runTracker(
     services.defer(() => registry.close());
     const tokens = registryTokens(tokenConfigs, { registries, client: registry, clock, log });
     services.defer(() => tokens.stop());
+    // The seeder learns keys by what the registry tells the authorizer beside it.
+    const tokenCheck = config.tokenCheck === 'registry' ? new RegistryTokenCheck({ judge: tokens, clock }) : undefined;
 
     const identity = await services.start(new SeederIdentity({ authority, clock, log }));
     const stopFollowing = state.cas.onChange(() => identity.replace());
@@ -102,6 +105,7 @@ export async function runTracker(
         report: (swarmId, reportedId) =>
           audit.record('peer_reported', { nodeId: state.seederId, reportedId, swarmId, kind: 'corrupt-piece' }),
         listen: config.seederListen,
+        tokenCheck,
         uploadBytesPerSecond: config.uploadLimit,
         zone: config.zone,
         clock,
@@ -137,12 +141,13 @@ export async function runTracker(
         listen: config.listen,
         names: namesOf(config),
         registryToken: config.enrolWithRegistryToken,
+        publicRepositories: config.publicRepository,
       },
       state,
       authority,
       registry,
       tokens,
-      seeder,
+      seeder: tokenCheck === undefined ? seeder : noting(seeder, tokenCheck),
       clock,
       log,
       audit,
@@ -165,6 +170,21 @@ export async function runTracker(
     await services.stop();
   }
   log.info('stopped');
+}
+
+/** A seeder that also tells the token check under which repositories it may serve a blob: those of the rights just proven. */
+function noting(seeder: RegistrySeeder, tokenCheck: RegistryTokenCheck): Seeder {
+  const { nodeId, endpoint, zone } = seeder;
+  return {
+    nodeId,
+    endpoint,
+    zone,
+    isSeeding: (swarmId) => seeder.isSeeding(swarmId),
+    offer: (request, options) => {
+      tokenCheck.joined(request.swarmId, request.blob, undefined);
+      return seeder.offer(request, options);
+    },
+  };
 }
 
 function checkCertificateTtl({ certificateTtl }: ConfigOf<typeof TRACKER_OPTIONS>): void {

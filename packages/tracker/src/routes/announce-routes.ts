@@ -1,4 +1,4 @@
-import { encodeAnnounceExtras, encodeBencode } from '@sealift/bittorrent';
+import { ANNOUNCE_KEYS, encodeAnnounceExtras, encodeBencode } from '@sealift/bittorrent';
 import { AppError, ERROR_CODES, isAppError, type SwarmId } from '@sealift/core';
 import type { Identity } from '@sealift/pki';
 import { MAX_GRANT_LENGTH, TRACKER_PATHS } from '@sealift/tracker-api';
@@ -17,7 +17,17 @@ const BEARER = new RegExp(`^Bearer (?<grant>[A-Za-z0-9_.-]{1,${MAX_GRANT_LENGTH}
 
 type Needs = Pick<
   Services,
-  'config' | 'state' | 'authority' | 'seeder' | 'swarms' | 'identity' | 'throttle' | 'counters' | 'audit' | 'log'
+  | 'config'
+  | 'state'
+  | 'authority'
+  | 'seeder'
+  | 'swarms'
+  | 'publicSwarms'
+  | 'identity'
+  | 'throttle'
+  | 'counters'
+  | 'audit'
+  | 'log'
 > & { readonly random: () => number };
 
 /** BEP 3 announce and BEP 48 scrape of one swarm, both for holders of a grant only. Returns how to end them. */
@@ -78,15 +88,42 @@ async function admit(
 ): Promise<{ swarmId: SwarmId; response: AnnounceResponse }> {
   const query = parseAnnounceQuery(queryOf(request));
   const host = parsePeerAddress(query.ip ?? request.ip);
+  const isStock = request.headers.authorization === undefined;
+  const publicId = isStock ? services.publicSwarms.swarmOf(query.swarmId) : undefined;
+  if (publicId !== undefined) {
+    return { swarmId: query.swarmId, response: respondToStock({ ...query, swarmId: publicId }, services) };
+  }
   await demandGrant(request, node, query.swarmId, services);
   // Again, after the wait: a node that was denied meanwhile must not get back into the table.
   services.identity.demand(request);
   return { swarmId: query.swarmId, response: respond(node, query, host, services) };
 }
 
+/**
+ * A stock client in a public swarm hears of all others, and nobody of it: our nodes could not dial it, since it has no grant
+ * to show. It dials them, also when it has all and they have not.
+ */
+function respondToStock(query: AnnounceQuery, { config, seeder, swarms }: Needs): AnnounceResponse {
+  const { swarmId, left, wanted, event } = query;
+  const isStopped = event === 'stopped';
+  const { complete, incomplete, peers } = swarms.peek({
+    swarmId,
+    isComplete: left === 0,
+    wanted: isStopped ? 0 : wanted,
+  });
+  const isSeederWanted = left > 0 && !isStopped && seeder.isSeeding(swarmId);
+  return {
+    interval: Math.max(1, Math.round(config.announceIntervalMs / 1000)),
+    complete,
+    incomplete,
+    peers: isSeederWanted ? [seederPeer(seeder), ...peers] : peers,
+    extras: {},
+  };
+}
+
 function respond(node: Identity, query: AnnounceQuery, host: string, services: Needs): AnnounceResponse {
   const { swarmId, left, port, zone, wanted, event, denyVersion } = query;
-  const { config, state, seeder, swarms, random } = services;
+  const { config, state, seeder, swarms, publicSwarms, random } = services;
   const isStopped = event === 'stopped';
   const { complete, incomplete, peers, mayCross } = swarms.announce({
     swarmId,
@@ -107,8 +144,14 @@ function respond(node: Identity, query: AnnounceQuery, host: string, services: N
     complete,
     incomplete,
     peers: isSeederWanted ? [seederPeer(seeder), ...peers] : peers,
-    extras: encodeAnnounceExtras(state.denyList.pushed(), denyVersion),
+    extras: { ...encodeAnnounceExtras(state.denyList.pushed(), denyVersion), ...publicExtra(publicSwarms, swarmId) },
   };
+}
+
+/** Tells a node that its swarm is public, so that it lets stock clients in. */
+function publicExtra(publicSwarms: Needs['publicSwarms'], swarmId: SwarmId): Record<string, Buffer> {
+  const infoHash = publicSwarms.infoHashOf(swarmId);
+  return infoHash === undefined ? {} : { [ANNOUNCE_KEYS.publicInfoHash]: Buffer.from(infoHash, 'hex') };
 }
 
 /** What answers name as the seeder. */

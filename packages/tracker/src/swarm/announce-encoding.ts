@@ -27,7 +27,7 @@ export function encodeAnnounce({
   incomplete: number;
   peers: readonly AnnouncedPeer[];
   /** Beside the standard keys, and after them in the order of the alphabet. */
-  extras: Readonly<Record<string, number | readonly string[]>>;
+  extras: Readonly<Record<string, number | Uint8Array | readonly string[]>>;
 }): string {
   let list = '';
   for (const peer of peers) list += encodedPeer(peer);

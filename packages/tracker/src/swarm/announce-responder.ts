@@ -11,7 +11,7 @@ export interface AnnounceResponse {
   readonly incomplete: number;
   readonly peers: readonly AnnouncedPeer[];
   /** Beside the standard keys. */
-  readonly extras: Readonly<Record<string, number | readonly string[]>>;
+  readonly extras: Readonly<Record<string, number | Uint8Array | readonly string[]>>;
 }
 
 interface Admitted {

@@ -102,6 +102,20 @@ export class SwarmTable {
     };
   }
 
+  /** What a swarm looks like to somebody who is not going to be listed in it. */
+  peek({
+    swarmId,
+    isComplete,
+    wanted,
+  }: Pick<Announce, 'swarmId' | 'isComplete' | 'wanted'>): Omit<AnnounceResult, 'mayCross'> {
+    this.#expireSwarm(swarmId, this.#clock.now());
+    const swarm = this.#swarms.get(swarmId);
+    if (swarm === undefined) return { complete: 0, incomplete: 0, peers: [] };
+    const candidates = isComplete ? swarm.leechers : swarm.all;
+    const peers = this.#handout.pick(candidates, { wanted, asker: undefined, zone: undefined });
+    return { complete: swarm.complete, incomplete: swarm.incomplete, peers };
+  }
+
   countsOf(swarmId: SwarmId): { complete: number; incomplete: number } {
     const swarm = this.#swarms.get(swarmId);
     return { complete: swarm?.complete ?? 0, incomplete: swarm?.incomplete ?? 0 };
