@@ -63,6 +63,8 @@ export interface TestPeer {
   /** Gives the peer a grant for a swarm; returns it. */
   grant(blob: TestBlob, change?: Partial<GrantClaims>): Promise<string>;
   revoke(blob: TestBlob): void;
+  /** Takes these in place of its own; its grants are for the caller to renew. */
+  adopt(credentials: NodeCredentials): void;
   /** Takes a new certificate with a new key, and has its grants bound to it, as after a renewal at the tracker. */
   renew(): Promise<void>;
   stop(): Promise<void>;
@@ -268,6 +270,7 @@ export class TestCluster {
         for (const blob of granted) await peer.grant(blob);
       },
       revoke: (blob) => grants.remove(blob.swarmId),
+      adopt: (credentials) => identity.replace(credentials),
       stop: async () => {
         await engine.stop();
         await store.stop();
