@@ -13,9 +13,7 @@ import {
 } from '@sealift/core';
 import { InterceptCa } from '@sealift/pki';
 import { type BlobSource, ProxyServer } from '@sealift/proxy';
-import { BlobStore } from '@sealift/store';
-// Not public: in production the engine hands it out, behind a join that no benchmark of bytes should measure.
-import { BlobReader } from '../../packages/peer/src/blob-reader.ts';
+import { BlobReader, BlobStore, SharedBlob } from '@sealift/store';
 import { answerQuestions } from '../harness/party-side.ts';
 
 /** What both kinds of server are told. */
@@ -41,7 +39,10 @@ const WRITE_LENGTH = 256 * 1024;
 
 answerQuestions({ sealift: serveFromStore, bare: serveFromMemory });
 
-/** The proxy of a node, as in production, with a blob source that reads a complete blob of the store. */
+/**
+ * The proxy of a node, with a blob source that reads a complete blob of the store as in production: through a descriptor of
+ * its own. The join and the talk with the engine before the first byte are left out.
+ */
 async function serveFromStore(order: ServeOrder): Promise<Serving> {
   const { registry, digest, swarmId, quotaBytes } = order;
   const [clock, log] = [systemClock, silentLogger];
@@ -52,9 +53,11 @@ async function serveFromStore(order: ServeOrder): Promise<Serving> {
   const blobs: BlobSource = {
     open: async (request) => {
       if (request.blob.digest !== digest) return undefined;
-      const close = blob.pin();
+      const unpin = blob.pin();
+      const { dataFile, geometry, bitfield } = blob;
+      const shared = await SharedBlob.open(dataFile, { geometry, bitfield });
       const reader = new BlobReader({
-        blob,
+        blob: shared,
         waitForPiece: async () => {},
         waitForSignedComplete: async () => {},
         setReadPosition: () => {},
@@ -64,7 +67,10 @@ async function serveFromStore(order: ServeOrder): Promise<Serving> {
         size: blob.geometry.size,
         read: (range, options) => reader.read(range, options),
         served: reader.served,
-        close,
+        close: () => {
+          shared.close();
+          unpin();
+        },
       };
     },
   };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { createContentSigner, type HashBatch, signHashBatch } from '@sealift/bittorrent';
-import { BlobReader } from '../../packages/peer/src/blob-reader.ts';
+import { BlobReader } from '@sealift/store';
 import { hashOf, pieceOf, type TestBlob, TestCluster, type TestPeer } from '../../packages/peer/src/cluster.fixture.ts';
 import { RawPeer } from '../../packages/peer/src/raw-peer.fixture.ts';
 

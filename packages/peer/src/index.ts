@@ -10,4 +10,4 @@ export { type EnrolmentToken, NodeIdentity, type NodeIdentityOptions } from './n
 export type { GrantSource, IdentitySource, NodeCredentials } from './ports.ts';
 export { RegistrySeeder } from './registry-seeder.ts';
 export type { Swarm } from './swarm.ts';
-export { SwarmBlobSource } from './swarm-blob-source.ts';
+export { type FoundBlob, SwarmBlobSource } from './swarm-blob-source.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { fetchToken, parseChallenge } from '@sealift/registry';
-import { BlobReader } from './blob-reader.ts';
+import { BlobReader } from '@sealift/store';
 import { hashOf, pieceOf, type TestBlob } from './cluster.fixture.ts';
 import { bytesOf, PIECE, SeederScene } from './registry-seeder.fixture.ts';
 

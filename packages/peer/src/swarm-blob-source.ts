@@ -11,9 +11,8 @@ import {
   swarmIdOf,
 } from '@sealift/core';
 import { createSigningRequest } from '@sealift/pki';
-import type { BlobStore } from '@sealift/store';
+import { BlobReader, type BlobStore, type ServedBytes } from '@sealift/store';
 import type { JoinAnswer } from '@sealift/tracker-api';
-import { BlobReader, type ServedBytes } from './blob-reader.ts';
 import type { PeerEngine } from './engine.ts';
 import type { GrantKeeper } from './grant-keeper.ts';
 import type { NodeIdentity } from './node-identity.ts';
@@ -43,6 +42,15 @@ interface OpenBlob {
 
 type Download = Parameters<PeerEngine['download']>[0];
 type Granted = Extract<JoinAnswer, { verdict: 'granted' }>;
+/** A blob that the requester may read, and where it is. */
+export type FoundBlob =
+  /** Answer to a `check`: nothing is read. */
+  | { readonly kind: 'size'; readonly size: number }
+  /** A small blob, whole and checked against its digest. */
+  | { readonly kind: 'bytes'; readonly bytes: Buffer }
+  /** Kept, and fetched where it is not complete, until `release` is called (safe to call twice). */
+  | { readonly kind: 'swarm'; readonly swarm: Swarm; readonly release: () => void };
+
 
 /**
  * Blobs for the runtime, from this node's store and its swarms. It fits the proxy's `BlobSource`. Every open asks the
@@ -80,11 +88,17 @@ export class SwarmBlobSource {
   }
 
   /** `undefined`: no right, no tracker, or nobody to get it from. Never throws for what others do. */
-  async open(request: BlobRequest, { signal }: { signal: AbortSignal }): Promise<OpenBlob | undefined> {
+  async open(request: BlobRequest, options: { signal: AbortSignal }): Promise<OpenBlob | undefined> {
+    const found = await this.find(request, options);
+    return found === undefined ? undefined : openFound(found);
+  }
+
+  /** The same as {@link open} for a reader in another process. */
+  async find(request: BlobRequest, { signal }: { signal: AbortSignal }): Promise<FoundBlob | undefined> {
     if (this.#clock.now() < this.#trackerPausedUntil) return undefined;
     try {
       const answer = await this.#join(request, signal);
-      return answer?.verdict === 'granted' ? await this.#openGranted(request, answer, signal) : undefined;
+      return answer?.verdict === 'granted' ? await this.#findGranted(request, answer, signal) : undefined;
     } catch (error) {
       if (signal.aborted) throw error;
       if (isAppError(error, 'TRACKER_UNAVAILABLE')) this.#trackerPausedUntil = this.#clock.now() + TRACKER_PAUSE_MS;
@@ -144,11 +158,11 @@ export class SwarmBlobSource {
     );
   }
 
-  async #openGranted(
-    { blob, intent }: BlobRequest,
+  async #findGranted(
+    { blob, intent, authorization }: BlobRequest,
     answer: Granted,
     signal: AbortSignal,
-  ): Promise<OpenBlob | undefined> {
+  ): Promise<FoundBlob | undefined> {
     const swarmId = this.#swarmId(blob);
     if (swarmId === undefined || answer.swarmId !== swarmId) {
       throw new AppError('TRACKER_UNAVAILABLE', { reason: 'it answered for another swarm' });
@@ -159,28 +173,21 @@ export class SwarmBlobSource {
     if (intent === 'check') {
       const size =
         held?.geometry.size ?? (offer.kind === 'inline' ? Buffer.byteLength(offer.bytes, 'base64') : offer.size);
-      return size === undefined ? undefined : sizeOnly(size);
+      return size === undefined ? undefined : { kind: 'size', size };
     }
     if (held?.isComplete === true)
-      return await this.#openSwarm({ blob, swarmId, geometry: held.geometry, batches: held.hashRecords }, signal);
-    if (offer.kind === 'inline') return openInline(Buffer.from(offer.bytes, 'base64'), blob);
+      return await this.#findSwarm({ blob, swarmId, geometry: held.geometry, batches: held.hashRecords }, signal);
+    if (offer.kind === 'inline') return { kind: 'bytes', bytes: checked(Buffer.from(offer.bytes, 'base64'), blob) };
     if (offer.kind !== 'swarm') return undefined;
     const batches = offer.batches.map((batch) => Buffer.from(batch, 'base64'));
     const geometry = pieceGeometry(offer.size, offer.pieceLength);
-    return await this.#openSwarm({ blob, swarmId, geometry, batches }, signal);
+    return await this.#findSwarm({ blob, swarmId, geometry, batches }, signal);
   }
 
-  async #openSwarm(download: Download, signal: AbortSignal): Promise<OpenBlob> {
+  async #findSwarm(download: Download, signal: AbortSignal): Promise<FoundBlob> {
     const engine = await this.#engine({ signal: AbortSignal.any([signal, AbortSignal.timeout(ENGINE_TIMEOUT_MS)]) });
     const swarm = await engine.download(download);
-    const reader = new BlobReader(swarm);
-    const release = swarm.acquire();
-    return {
-      size: download.geometry.size,
-      read: (range, options) => reader.read(range, options),
-      served: reader.served,
-      close: release,
-    };
+    return { kind: 'swarm', swarm, release: swarm.acquire() };
   }
 
   #swarmId(blob: BlobRef): SwarmId | undefined {
@@ -208,9 +215,26 @@ async function settledOrAborted(work: Promise<unknown>, signal: AbortSignal): Pr
 }
 
 /** A small blob that came whole with the join answer, checked here against its digest. */
-function openInline(bytes: Buffer, { digest }: BlobRef): OpenBlob | undefined {
-  if (!createHash('sha256').update(bytes).digest().equals(digestBytes(digest))) {
-    throw new AppError('PIECE_REJECTED', { reason: 'a blob in a join answer does not match its digest', digest });
+function checked(bytes: Buffer, { digest }: BlobRef): Buffer {
+  if (createHash('sha256').update(bytes).digest().equals(digestBytes(digest))) return bytes;
+  throw new AppError('PIECE_REJECTED', { reason: 'a blob in a join answer does not match its digest', digest });
+}
+
+function openFound(found: FoundBlob): OpenBlob {
+  switch (found.kind) {
+    case 'size':
+      return sizeOnly(found.size);
+    case 'bytes':
+      return openBytes(found.bytes);
+    case 'swarm': {
+      const reader = new BlobReader(found.swarm);
+      return {
+        size: found.swarm.geometry.size,
+        read: (range, options) => reader.read(range, options),
+        served: reader.served,
+        close: found.release,
+      };
+    }
   }
   const served = { peers: 0, cache: 0 };
   return {
@@ -219,6 +243,9 @@ function openInline(bytes: Buffer, { digest }: BlobRef): OpenBlob | undefined {
       served.peers += end - start;
       yield bytes.subarray(start, end);
     },
+}
+
+function openBytes(bytes: Buffer): OpenBlob {
     served,
     close: () => {},
   };

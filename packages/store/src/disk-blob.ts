@@ -1,4 +1,3 @@
-import { read } from 'node:fs';
 import { rm, utimes, writeFile } from 'node:fs/promises';
 import { AppError, type Bitfield, type Clock, isAppError, type Logger, pieceSize } from '@sealift/core';
 import { syncPath } from './atomic-file.ts';
@@ -10,7 +9,9 @@ import type { OpenFiles } from './open-files.ts';
 import type { BlobFds } from './piece-task.ts';
 import type { PieceWorker } from './piece-worker.ts';
 import { footprint, HASH_LENGTH, maxHashBytes } from './quota.ts';
+import { readFully } from './read-fully.ts';
 import type { StoredBlob, VerifyResult } from './stored-blob.ts';
+import { demandVerified } from './verified-range.ts';
 
 /** How stale the time of the last use on disk may be, in ms. Eviction after a restart does not need it finer. */
 const TOUCH_INTERVAL_MS = 60_000;
@@ -68,6 +69,10 @@ export class DiskBlob implements StoredBlob {
 
   get description(): BlobDescription {
     return this;
+  }
+
+  get dataFile(): string {
+    return this.#paths.data;
   }
 
   get isComplete(): boolean {
@@ -130,11 +135,11 @@ export class DiskBlob implements StoredBlob {
   }
 
   async read(offset: number, into: Uint8Array): Promise<void> {
-    this.#demandVerified(offset, into.length);
+    demandVerified(this, offset, into.length);
     this.touch();
     await this.#useFiles(({ data }) => readFully(data, into, offset));
     // A check may have dropped a piece meanwhile; then these bytes are not what they were taken for.
-    this.#demandVerified(offset, into.length);
+    demandVerified(this, offset, into.length);
   }
 
   async confirm(pieces: readonly { index: number; sha256: Uint8Array }[]): Promise<readonly number[]> {
@@ -286,14 +291,6 @@ export class DiskBlob implements StoredBlob {
     return pieceSize(this.geometry, index);
   }
 
-  #demandVerified(offset: number, length: number): void {
-    const { size, pieceLength } = this.geometry;
-    const isInside = Number.isSafeInteger(offset) && offset >= 0 && offset + length <= size;
-    const lastIndex = Math.floor((offset + length - 1) / pieceLength);
-    if (isInside && (length === 0 || this.bitfield.firstMissing(Math.floor(offset / pieceLength)) > lastIndex)) return;
-    throw new AppError('PIECE_MISSING', { offset, length });
-  }
-
   /** The time of the last use is the `mtime` of `meta.json`: nothing to tear, and no write of ours. */
   async #persistUse(): Promise<void> {
     this.#touchedAt = this.#lastUsedAt;
@@ -353,22 +350,4 @@ export class DiskBlob implements StoredBlob {
     this.#wake = undefined;
     wake?.();
   }
-}
-
-/** Fills `into` from `position` on. By callback, because a promise for each read is felt at a gigabyte a second. */
-function readFully(fd: number, into: Uint8Array, position: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let done = 0;
-    const next = (): void => {
-      if (done === into.length) resolve();
-      else read(fd, into, done, into.length - done, position + done, onRead);
-    };
-    const onRead = (error: NodeJS.ErrnoException | null, count: number): void => {
-      done += count;
-      if (error !== null) reject(error);
-      else if (count === 0) reject(new AppError('STORE_FAULT', { reason: 'the data file ends too early' }));
-      else next();
-    };
-    next();
-  });
 }

@@ -8,14 +8,26 @@ export interface VerifyResult {
   readonly dropped: readonly number[];
 }
 
+/** The part of a blob that readers need. */
+export interface ReadableBlob {
+  readonly geometry: PieceGeometry;
+  /** The verified pieces. Whoever reads never changes it. */
+  readonly bitfield: Bitfield;
+
+  /**
+   * Fills `into` with the bytes of the blob from `offset`. Throws `PIECE_MISSING` unless all of them are verified,
+   * `STORE_FAULT` when the disk fails, `STORE_CLOSED`.
+   */
+  read(offset: number, into: Uint8Array): Promise<void>;
+}
+
 /** A blob on this node's disk, whole or in part. One object per swarm, as long as the store holds it. */
-export interface StoredBlob {
+export interface StoredBlob extends ReadableBlob {
   readonly swarmId: SwarmId;
   readonly registry: RegistryHost;
   readonly digest: Digest;
-  readonly geometry: PieceGeometry;
-  /** The verified pieces. The store alone changes it. */
-  readonly bitfield: Bitfield;
+  /** Where the bytes are, for another process of this node. Only the verified pieces mean anything. */
+  readonly dataFile: string;
   /** All pieces are there and {@link markComplete} has said that they make the digest. */
   readonly isComplete: boolean;
   /** What {@link appendHashes} added, in order; the store does not look inside. Grows with it, so copy it to keep it. */
@@ -28,12 +40,6 @@ export interface StoredBlob {
    * under which the piece is held, `STORE_FULL` when the disk is full, `STORE_FAULT` when it fails, `STORE_CLOSED`.
    */
   writePiece(index: number, data: ArrayBuffer, sha256: Uint8Array): Promise<{ verified: boolean; buffer: ArrayBuffer }>;
-
-  /**
-   * Fills `into` with the bytes of the blob from `offset`. Throws `PIECE_MISSING` unless all of them are verified,
-   * `STORE_FAULT` when the disk fails, `STORE_CLOSED`.
-   */
-  read(offset: number, into: Uint8Array): Promise<void>;
 
   /**
    * Takes pieces out at once, and puts each back that is held under the hash given here; the others are gone. For pieces

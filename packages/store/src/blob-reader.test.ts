@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Bitfield, pieceGeometry } from '@sealift/core';
-import type { StoredBlob } from '@sealift/store';
-import { BlobReader, type ReadableSwarm } from './blob-reader.ts';
+import { type ArrivingBlob, BlobReader } from './blob-reader.ts';
 
 const PIECE = 512 * 1024;
 const SIZE = 3 * PIECE + 1000;
@@ -23,8 +22,8 @@ function fakeSwarm(present: readonly number[]) {
     read: async (offset: number, into: Uint8Array) => {
       BYTES.copy(into, 0, offset, offset + into.length);
     },
-  } as Pick<StoredBlob, 'geometry' | 'bitfield' | 'read'> as StoredBlob;
-  const swarm: ReadableSwarm = {
+  };
+  const swarm: ArrivingBlob = {
     blob,
     waitForPiece: async (index) => {
       waiting.push(index);

@@ -1,5 +1,5 @@
 import { AppError, Bitfield, type PieceGeometry } from '@sealift/core';
-import type { StoredBlob } from '@sealift/store';
+import type { ReadableBlob } from './stored-blob.ts';
 
 /**
  * Bytes read from the store at a time. A read costs a hand-over to another thread and back, which half as much would double;
@@ -7,9 +7,10 @@ import type { StoredBlob } from '@sealift/store';
  */
 const CHUNK_LENGTH = 512 * 1024;
 
-/** What a reader needs of a swarm; the engine's `Swarm` fits, and so does a complete blob without one. */
-export interface ReadableSwarm {
-  readonly blob: StoredBlob;
+/** A blob whose pieces may still be on their way: a swarm of the peer engine, one of another process, or a complete blob. */
+export interface ArrivingBlob {
+  readonly blob: ReadableBlob;
+  /** Resolves when piece `index` is verified; throws when nobody needs to wait for it any longer. */
   waitForPiece(index: number, options: { signal: AbortSignal }): Promise<void>;
   /** Resolves once the whole blob is signed as complete. */
   waitForSignedComplete(options: { signal: AbortSignal }): Promise<void>;
@@ -30,15 +31,15 @@ export interface ServedBytes {
  * never reaches the runtime as a well-formed body.
  */
 export class BlobReader {
-  readonly #swarm: ReadableSwarm;
+  readonly #source: ArrivingBlob;
   readonly #cached: Bitfield;
   readonly #revision: number;
   readonly served: ServedBytes = { peers: 0, cache: 0 };
 
-  constructor(swarm: ReadableSwarm) {
-    this.#swarm = swarm;
-    this.#revision = swarm.revision;
-    const { bitfield, geometry } = swarm.blob;
+  constructor(source: ArrivingBlob) {
+    this.#source = source;
+    this.#revision = source.revision;
+    const { bitfield, geometry } = source.blob;
     this.#cached = Bitfield.fromBytes(bitfield.toBytes(), geometry.pieceCount);
   }
 
@@ -67,23 +68,23 @@ export class BlobReader {
   }
 
   async #fill(buffer: Uint8Array, offset: number, end: number, signal: AbortSignal): Promise<Uint8Array> {
-    const { geometry } = this.#swarm.blob;
+    const { geometry } = this.#source.blob;
     const length = Math.min(buffer.length, end - offset, bytesLeftInPiece(geometry, offset));
     const index = Math.floor(offset / geometry.pieceLength);
-    if (offset % geometry.pieceLength === 0) this.#swarm.setReadPosition(index);
-    await this.#swarm.waitForPiece(index, { signal });
-    if (index === geometry.pieceCount - 1) await this.#swarm.waitForSignedComplete({ signal });
+    if (offset % geometry.pieceLength === 0) this.#source.setReadPosition(index);
+    await this.#source.waitForPiece(index, { signal });
+    if (index === geometry.pieceCount - 1) await this.#source.waitForSignedComplete({ signal });
     const chunk = buffer.subarray(0, length);
-    await this.#swarm.blob.read(offset, chunk);
+    await this.#source.blob.read(offset, chunk);
     // A piece that was read before may be the false one, and then no rest makes it a blob.
-    if (this.#swarm.revision !== this.#revision) {
+    if (this.#source.revision !== this.#revision) {
       throw new AppError('SWARM_WITHDRAWN', { reason: 'a piece proved false while it was read' });
     }
     return chunk;
   }
 
   #count(offset: number, length: number): void {
-    const index = Math.floor(offset / this.#swarm.blob.geometry.pieceLength);
+    const index = Math.floor(offset / this.#source.blob.geometry.pieceLength);
     if (this.#cached.has(index)) this.served.cache += length;
     else this.served.peers += length;
   }
