@@ -16,6 +16,7 @@ import type { JoinAnswer } from '@sealift/tracker-api';
 import type { PeerEngine } from './engine.ts';
 import type { GrantKeeper } from './grant-keeper.ts';
 import type { NodeIdentity } from './node-identity.ts';
+import type { Swarm } from './swarm.ts';
 
 /** After a tracker that does not answer, how long requests pass through without asking it, in ms. */
 const TRACKER_PAUSE_MS = 5_000;
@@ -40,8 +41,6 @@ interface OpenBlob {
   close(): void;
 }
 
-type Download = Parameters<PeerEngine['download']>[0];
-type Granted = Extract<JoinAnswer, { verdict: 'granted' }>;
 /** A blob that the requester may read, and where it is. */
 export type FoundBlob =
   /** Answer to a `check`: nothing is read. */
@@ -51,6 +50,8 @@ export type FoundBlob =
   /** Kept, and fetched where it is not complete, until `release` is called (safe to call twice). */
   | { readonly kind: 'swarm'; readonly swarm: Swarm; readonly release: () => void };
 
+type Download = Parameters<PeerEngine['download']>[0];
+type Granted = Extract<JoinAnswer, { verdict: 'granted' }>;
 
 /**
  * Blobs for the runtime, from this node's store and its swarms. It fits the proxy's `BlobSource`. Every open asks the
@@ -159,7 +160,7 @@ export class SwarmBlobSource {
   }
 
   async #findGranted(
-    { blob, intent, authorization }: BlobRequest,
+    { blob, intent }: BlobRequest,
     answer: Granted,
     signal: AbortSignal,
   ): Promise<FoundBlob | undefined> {
@@ -236,6 +237,9 @@ function openFound(found: FoundBlob): OpenBlob {
       };
     }
   }
+}
+
+function openBytes(bytes: Buffer): OpenBlob {
   const served = { peers: 0, cache: 0 };
   return {
     size: bytes.length,
@@ -243,9 +247,6 @@ function openFound(found: FoundBlob): OpenBlob {
       served.peers += end - start;
       yield bytes.subarray(start, end);
     },
-}
-
-function openBytes(bytes: Buffer): OpenBlob {
     served,
     close: () => {},
   };
