@@ -131,6 +131,8 @@ export class Connection {
   #heldBytes = 0;
   #deadline: NodeJS.Timeout | undefined;
   #lastReceivedAt: number;
+  /** Something came since the last tick, which looks at the clock for it: 65,536 looks for each GiB would tell no more. */
+  #hasReceived = false;
   #lastSentAt: number;
   #lastWrittenAt: number;
   #pendingWrites = 0;
@@ -239,7 +241,7 @@ export class Connection {
   /** Takes `bytes[start, end)` from the socket; keeps no reference to them. */
   receive(bytes: Uint8Array, start: number, end: number): void {
     if (this.#isClosed) return;
-    this.#lastReceivedAt = this.#clock.now();
+    this.#hasReceived = true;
     try {
       if (this.session.phase === 'open') this.#parser.push(bytes, start, end);
       else if (this.session.phase === 'greeting') this.#takeGreeting(bytes.subarray(start, end));
@@ -369,6 +371,8 @@ export class Connection {
     const now = this.#clock.now();
     const { keepAliveMs, idleTimeoutMs, writeTimeoutMs } = this.#limits;
     if (!this.isOpen) return;
+    if (this.#hasReceived) this.#lastReceivedAt = now;
+    this.#hasReceived = false;
     this.flushNews();
     if (now >= this.endsAt) {
       this.close(new AppError('GRANT_REJECTED', { reason: 'grant or certificate has ended' }));
