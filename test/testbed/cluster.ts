@@ -122,10 +122,10 @@ export class Cluster {
   }
 
   /** Starts a node and a dockerd that uses it as its proxy, on one of the hosts. */
-  async startNode(name: string): Promise<DockerNode> {
+  async startNode(name: string, options: ProcessOptions = {}): Promise<DockerNode> {
     const host = this.testbed.network.host(name);
     await this.trust(name, this.registry.name, this.authority.certificate);
-    const sealift = await NodeProcess.start(host, { registry: this.upstream, token: this.joinToken });
+    const sealift = await NodeProcess.start(host, { registry: this.upstream, token: this.joinToken, ...options });
     this.#nodes.push(sealift);
     const docker = await Dockerd.start(host, { runName: this.testbed.name, proxy: PROXY_ADDRESS });
     this.#dockers.push(docker);

@@ -9,6 +9,7 @@ import {
   encodeExtendedHandshake,
   MAX_EXTENDED_HANDSHAKE_LENGTH,
   MAX_GRANT_LENGTH,
+  MAX_REGISTRY_TOKEN_LENGTH,
   OWN_EXTENSION_MESSAGES,
 } from './extended-handshake.ts';
 
@@ -23,6 +24,8 @@ const anyHandshake: fc.Arbitrary<ExtendedHandshake> = fc
         requestQueue: fc.integer({ min: 1, max: 65_535 }),
         blockLength: fc.integer({ min: 1, max: 256 }).map((blocks) => blocks * 16_384),
         grant: fc.constant(GRANT),
+        token: fc.constant(GRANT),
+        demandsToken: fc.constant(true),
         zone: fc.constantFrom('a', 'zone-7', 'z'.repeat(63)).map(parseZone),
       },
       { requiredKeys: [], noNullPrototype: true },
@@ -98,10 +101,12 @@ test('an extended message named __proto__ is a name like any other', () => {
   assert.deepEqual([...decoded.messages], [['__proto__', 1]]);
 });
 
-test('the longest grant fits', () => {
+test('the longest grant and token fit', () => {
   const grant = `${'a'.repeat(MAX_GRANT_LENGTH - 4)}.b.c`;
-  const bytes = encodeExtendedHandshake({ messages: OWN_EXTENSION_MESSAGES, requestQueue: 512, version: 'x', grant });
-  assert.equal(decodeExtendedHandshake(bytes).grant, grant);
+  const token = `${'a'.repeat(MAX_REGISTRY_TOKEN_LENGTH - 4)}.b.c`;
+  const own = { messages: OWN_EXTENSION_MESSAGES, requestQueue: 512, version: 'x', demandsToken: true };
+  const decoded = decodeExtendedHandshake(encodeExtendedHandshake({ ...own, grant, token }));
+  assert.deepEqual([decoded.grant, decoded.token], [grant, token]);
 });
 
 const refused: readonly (readonly [string, BencodeInput])[] = [
@@ -137,6 +142,10 @@ const refused: readonly (readonly [string, BencodeInput])[] = [
   ['whose grant is a number', new Map([['sl_grant', 1]])],
   ['whose grant is no JWT', new Map([['sl_grant', 'a.b']])],
   ['whose grant has a line break at its end', new Map([['sl_grant', 'a.b.c\n']])],
+  ['whose token is a number', new Map([['sl_token', 1]])],
+  ['whose token is no JWT', new Map([['sl_token', 'opaque']])],
+  ['whose token is too long', new Map([['sl_token', `${'a'.repeat(MAX_REGISTRY_TOKEN_LENGTH - 3)}.b.c`]])],
+  ['that demands a token twice', new Map([['sl_token_check', 2]])],
   ['whose grant is too long', new Map([['sl_grant', `${'a'.repeat(MAX_GRANT_LENGTH - 3)}.b.c`]])],
   ['that is too long', new Map([['zz', Buffer.alloc(MAX_EXTENDED_HANDSHAKE_LENGTH)]])],
 ];

@@ -14,10 +14,12 @@ export const OWN_EXTENSION_MESSAGES: ReadonlyMap<string, number> = new Map([
   [EXTENSION_NAME.fetching, EXTENSION.fetching],
 ]);
 
-/** Longest extended handshake, in bytes: the longest grant, and as much again for what other clients announce. */
-export const MAX_EXTENDED_HANDSHAKE_LENGTH = 8192;
+/** Longest extended handshake, in bytes: the longest grant and token, and room for what other clients announce. */
+export const MAX_EXTENDED_HANDSHAKE_LENGTH = 16_384;
 /** Longest grant, in characters. An honest one has about 900. */
 export const MAX_GRANT_LENGTH = 4096;
+/** Longest registry token, in characters. With a chain of certificates they have about 6,000. */
+export const MAX_REGISTRY_TOKEN_LENGTH = 8192;
 /** Longest client version, in bytes. */
 const MAX_VERSION_LENGTH = 128;
 /** Longest zone, in bytes: a DNS label. */
@@ -44,6 +46,10 @@ export interface ExtendedHandshake {
   readonly blockLength?: number;
   /** A compact JWT, not verified here. */
   readonly grant?: string;
+  /** The registry's own token, a compact JWT, not verified here; only for a peer that demands one. */
+  readonly token?: string;
+  /** The sender serves blocks only to who shows it a registry token. */
+  readonly demandsToken?: boolean;
   /** The sender's zone, by its own account. */
   readonly zone?: Zone;
 }
@@ -55,6 +61,8 @@ export function encodeExtendedHandshake(handshake: ExtendedHandshake): Buffer {
   if (handshake.requestQueue !== undefined) entries.set('reqq', handshake.requestQueue);
   if (handshake.blockLength !== undefined) entries.set('sl_block', handshake.blockLength);
   if (handshake.grant !== undefined) entries.set('sl_grant', handshake.grant);
+  if (handshake.token !== undefined) entries.set('sl_token', handshake.token);
+  if (handshake.demandsToken === true) entries.set('sl_token_check', 1);
   if (handshake.zone !== undefined) entries.set('sl_zone', handshake.zone);
   const bytes = encodeBencode(entries);
   // What we would refuse from others we do not send.
@@ -71,7 +79,9 @@ export function decodeExtendedHandshake(bytes: Uint8Array): ExtendedHandshake {
   const version = readText(entries.get('v'), MAX_VERSION_LENGTH, 'v');
   const requestQueue = readRequestQueue(entries.get('reqq'));
   const blockLength = readBlockLength(entries.get('sl_block'));
-  const grant = readGrant(entries.get('sl_grant'));
+  const grant = readJwt(entries.get('sl_grant'), MAX_GRANT_LENGTH, 'sl_grant');
+  const token = readJwt(entries.get('sl_token'), MAX_REGISTRY_TOKEN_LENGTH, 'sl_token');
+  const demandsToken = readFlag(entries.get('sl_token_check'));
   const zone = readZone(entries.get('sl_zone'));
   return {
     messages: readMessages(entries.get('m')),
@@ -79,6 +89,8 @@ export function decodeExtendedHandshake(bytes: Uint8Array): ExtendedHandshake {
     ...(requestQueue === undefined ? {} : { requestQueue }),
     ...(blockLength === undefined ? {} : { blockLength }),
     ...(grant === undefined ? {} : { grant }),
+    ...(token === undefined ? {} : { token }),
+    ...(demandsToken ? { demandsToken } : {}),
     ...(zone === undefined ? {} : { zone }),
   };
 }
@@ -123,10 +135,15 @@ function readBlockLength(value: BencodeValue | undefined): number | undefined {
   return value;
 }
 
-function readGrant(value: BencodeValue | undefined): string | undefined {
-  const grant = readText(value, MAX_GRANT_LENGTH, 'sl_grant');
-  if (grant !== undefined && !COMPACT_JWT.test(grant)) throw invalid('sl_grant is not a compact JWT');
-  return grant;
+function readJwt(value: BencodeValue | undefined, maxLength: number, key: string): string | undefined {
+  const text = readText(value, maxLength, key);
+  if (text !== undefined && !COMPACT_JWT.test(text)) throw invalid(`${key} is not a compact JWT`);
+  return text;
+}
+
+function readFlag(value: BencodeValue | undefined): boolean {
+  if (value !== undefined && value !== 0 && value !== 1) throw invalid('sl_token_check is neither 0 nor 1');
+  return value === 1;
 }
 
 function readZone(value: BencodeValue | undefined): Zone | undefined {

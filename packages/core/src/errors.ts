@@ -49,6 +49,10 @@ export const ERROR_CODES = {
   PIECE_MISSING: { status: undefined, summary: 'a piece was asked for that is not verified yet' },
   // peer
   GRANT_REJECTED: { status: 403, summary: 'a grant does not prove the right to this blob on this connection' },
+  REGISTRY_TOKEN_REJECTED: {
+    status: undefined,
+    summary: 'a registry token does not prove the right to this blob at this node',
+  },
   PEER_PROTOCOL: { status: undefined, summary: 'a peer broke the rules of the session' },
   PEER_CLOSED: { status: undefined, summary: 'the other side ended the connection' },
   PEER_NOT_NEEDED: { status: undefined, summary: 'a connection has served its purpose' },

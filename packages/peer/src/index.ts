@@ -7,7 +7,8 @@ export { GrantKeeper, type HeldGrant, type RefreshGrants } from './grant-keeper.
 export type { Ingest } from './ingest.ts';
 export { DEFAULT_LIMITS, type PeerLimits } from './limits.ts';
 export { type EnrolmentToken, NodeIdentity, type NodeIdentityOptions } from './node-identity.ts';
-export type { GrantSource, IdentitySource, NodeCredentials } from './ports.ts';
+export type { GrantSource, IdentitySource, NodeCredentials, TokenCheck } from './ports.ts';
 export { RegistrySeeder } from './registry-seeder.ts';
+export { type PeerTokenJudge, RegistryTokenCheck } from './registry-token-check.ts';
 export type { Swarm } from './swarm.ts';
 export { type FoundBlob, SwarmBlobSource } from './swarm-blob-source.ts';

@@ -1,6 +1,6 @@
 import type { SwarmId } from '@sealift/core';
 import type { Identity, TlsMaterial } from '@sealift/pki';
-import type { ClusterInfo } from '@sealift/tracker-api';
+import type { ClusterInfo, GrantClaims } from '@sealift/tracker-api';
 
 /** Who this process is in its cluster, and what it needs to judge others. Replaced as a whole at each renewal. */
 export interface NodeCredentials {
@@ -22,4 +22,14 @@ export interface GrantSource {
   grantFor(swarmId: SwarmId): string | undefined;
   /** Calls `listener` when the grant of a swarm is replaced or lost; returns how to stop that. */
   onChange(listener: (swarmId: SwarmId) => void): () => void;
+}
+
+/** The registry's own token, shown and demanded besides the grant (`tokenCheck: registry`). */
+export interface TokenCheck {
+  /** Our token to show to peers of a swarm; `undefined` where we hold none that still runs. */
+  tokenFor(swarmId: SwarmId): string | undefined;
+  /** Throws `REGISTRY_TOKEN_REJECTED` unless the token opens what the grant is for, by what this process knows itself. */
+  verify(token: string, claims: GrantClaims): Promise<void>;
+  /** Calls `listener` when there may be another token to show, or a key was learnt; returns how to stop that. */
+  onChange(listener: () => void): () => void;
 }

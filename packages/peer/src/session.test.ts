@@ -27,7 +27,12 @@ const geometry = pieceGeometry(3 * 64 * 1024 + 100, 64 * 1024);
 const block = { index: 0, begin: 0, length: BLOCK_LENGTH };
 const limits = { maxQueuedRequests: 4, maxUselessMessagesPerMinute: 10 };
 
-function scene({ role = 'node' as 'node' | 'seeder', isDialer = false, maxBlockLength = BLOCK_LENGTH } = {}) {
+function scene({
+  role = 'node' as 'node' | 'seeder',
+  isDialer = false,
+  maxBlockLength = BLOCK_LENGTH,
+  demandsToken = false,
+} = {}) {
   const clock = new FakeClock();
   const remote: Identity = {
     ...{ clusterId, role, id: nodeIdOf('alice'), x5tS256: 'x'.repeat(43), issuer: 'CN=test' },
@@ -39,7 +44,8 @@ function scene({ role = 'node' as 'node' | 'seeder', isDialer = false, maxBlockL
     digest: parseDigest(`sha256:${'0'.repeat(64)}`),
     ...{ authTime: clock.now(), expiresAt: clock.now() + 60_000 },
   };
-  const session = new Session({ remote, swarmId: isDialer ? swarmId : undefined, maxBlockLength, clock, limits });
+  const dialled = isDialer ? swarmId : undefined;
+  const session = new Session({ remote, swarmId: dialled, maxBlockLength, demandsToken, clock, limits });
   const greet = ({
     blockLength,
     ...change
@@ -90,6 +96,30 @@ test('a greeting must be for the swarm that was dialled, and carry the peer id o
   assert.throws(() => scene({ isDialer: true }).greet({ swarmId: other }), broken);
   assert.throws(() => scene().greet({ peerId: peerIdOf(nodeIdOf('bob')) }), broken);
   assert.deepEqual(scene().greet(), { swarmId, grant: 'a.b.c' });
+});
+
+test('where a registry token is demanded, no block is asked for or given before it is proven, and it is proven once', () => {
+  const { session, open, claims } = scene({ demandsToken: true });
+  open();
+  session.receive({ type: 'have-none' });
+  session.isChoking = false;
+  assert.equal(session.mayReceive, false);
+  assert.deepEqual(session.receive({ type: 'request', ...block }), { type: 'refuse', ...block });
+  session.proveToken({ ...claims, repository: parseRepository('mallory/own') });
+  assert.equal(session.mayReceive, false, 'proven for another repository');
+  session.proveToken(claims);
+  assert.deepEqual(session.receive({ type: 'request', ...block }), { type: 'request', ...block });
+  session.renew({ ...claims, id: '2' });
+  assert.equal(session.mayReceive, true);
+  session.renew({ ...claims, repository: parseRepository('other/app') });
+  assert.equal(session.mayReceive, false, 'a grant for another repository needs a token anew');
+});
+
+test('a token in the greeting is refused: the other side has shown nothing yet', () => {
+  const { session } = scene();
+  const handshake = { swarmId, peerId: peerIdOf(nodeIdOf('alice')), supportsExtended: true, supportsFast: true };
+  const extended = { messages: OWN_EXTENSION_MESSAGES, grant: 'a.b.c', token: 'd.e.f' };
+  assert.throws(() => session.greet(handshake, extended), broken);
 });
 
 test('a session cannot be greeted twice, nor opened before it is greeted', () => {
@@ -219,5 +249,7 @@ test('messages that change nothing are tolerated up to a bound per minute', () =
 
 test('a later extended handshake asks for its grant to be verified', () => {
   const payload = encodeExtendedHandshake({ messages: OWN_EXTENSION_MESSAGES, grant: 'd.e.f' });
-  assert.deepEqual(scene().open().receive({ type: 'extended', id: 0, payload }), { type: 'grant', grant: 'd.e.f' });
+  assert.deepEqual(scene().open().receive({ type: 'extended', id: 0, payload }), {
+    ...{ type: 'grant', grant: 'd.e.f', token: undefined },
+  });
 });

@@ -16,6 +16,7 @@ import type { JoinAnswer } from '@sealift/tracker-api';
 import type { PeerEngine } from './engine.ts';
 import type { GrantKeeper } from './grant-keeper.ts';
 import type { NodeIdentity } from './node-identity.ts';
+import type { RegistryTokenCheck } from './registry-token-check.ts';
 import type { Swarm } from './swarm.ts';
 
 /** After a tracker that does not answer, how long requests pass through without asking it, in ms. */
@@ -66,6 +67,7 @@ export class SwarmBlobSource {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #name: string | undefined;
+  readonly #tokenCheck: RegistryTokenCheck | undefined;
   #trackerPausedUntil = 0;
   #enrolment: Promise<unknown> | undefined;
 
@@ -78,6 +80,8 @@ export class SwarmBlobSource {
     clock: Clock;
     log: Logger;
     name?: string;
+    /** Set where peers ask for the registry's token too. */
+    tokenCheck?: RegistryTokenCheck | undefined;
   }) {
     this.#identity = options.identity;
     this.#engine = options.engine;
@@ -86,6 +90,7 @@ export class SwarmBlobSource {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#name = options.name;
+    this.#tokenCheck = options.tokenCheck;
   }
 
   /** `undefined`: no right, no tracker, or nobody to get it from. Never throws for what others do. */
@@ -160,7 +165,7 @@ export class SwarmBlobSource {
   }
 
   async #findGranted(
-    { blob, intent }: BlobRequest,
+    { blob, intent, authorization }: BlobRequest,
     answer: Granted,
     signal: AbortSignal,
   ): Promise<FoundBlob | undefined> {
@@ -168,6 +173,7 @@ export class SwarmBlobSource {
     if (swarmId === undefined || answer.swarmId !== swarmId) {
       throw new AppError('TRACKER_UNAVAILABLE', { reason: 'it answered for another swarm' });
     }
+    this.#tokenCheck?.joined(swarmId, blob, authorization);
     this.#grants.put(swarmId, { grant: answer.grant, expiresAt: answer.grantExpiresAt });
     const { offer } = answer;
     const held = this.#held(blob);

@@ -6,5 +6,6 @@ export type { BlobBytes } from './blob-responder.ts';
 export { DEFAULT_LIMITS, type ProxyLimits } from './limits.ts';
 export type { BlobRequest, BlobSource, OpenBlob } from './ports.ts';
 export { ProxyServer, type ProxyServerOptions } from './proxy-server.ts';
+export type { AcceptedRequest } from './registry-handler.ts';
 export { TrustFiles, type TrustFilesOptions } from './trust-files.ts';
 export { readUpstreamAnchors } from './upstream-anchors.ts';

@@ -23,7 +23,7 @@ import { type ProxyLimits, withDefaultLimits } from './limits.ts';
 import { isLoopbackAddress, requireLoopback } from './loopback.ts';
 import { OuterHandler } from './outer-handler.ts';
 import type { BlobSource } from './ports.ts';
-import { RegistryHandler } from './registry-handler.ts';
+import { type AcceptedRequest, RegistryHandler } from './registry-handler.ts';
 import { RegistryUpstream } from './upstream.ts';
 
 /** Settings of a {@link ProxyServer}. */
@@ -44,6 +44,8 @@ export interface ProxyServerOptions {
   readonly limits?: Partial<ProxyLimits>;
   /** Is told of each blob answer, whole or cut short, when it is over. */
   readonly onBlobServed?: (bytes: BlobBytes) => void;
+  /** Is told of each read with credentials that the registry itself has answered with 200. */
+  readonly onAccepted?: (accepted: AcceptedRequest) => void;
 }
 
 /**
@@ -67,7 +69,7 @@ export class ProxyServer {
   #stopping: Promise<void> | undefined;
 
   constructor(options: ProxyServerOptions) {
-    const { registries, blobs, clock, log, onBlobServed: onServed = () => {} } = options;
+    const { registries, blobs, clock, log, onBlobServed: onServed = () => {}, onAccepted = () => {} } = options;
     const limits = withDefaultLimits(options.limits);
     this.#options = options;
     this.#limits = limits;
@@ -87,7 +89,7 @@ export class ProxyServer {
     this.#registryClient = new RegistryClient({ registries, connectTimeoutMs: limits.connectTimeoutMs });
     const responder = new BlobResponder({ blobs, registry: this.#registryClient, limits, clock, log, onServed });
     const upstreams = this.#upstreams;
-    const registryHandler = new RegistryHandler({ upstreams, blobs: responder, limits, onServed });
+    const registryHandler = new RegistryHandler({ upstreams, blobs: responder, limits, onServed, onAccepted });
     const isLoopbackOnly = options.allowNonLoopback !== true;
     this.#registryHandler = registryHandler;
     this.#outer = new OuterHandler({ upstreams, registryHandler, limits, isLoopbackOnly });

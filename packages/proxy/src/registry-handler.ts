@@ -17,23 +17,35 @@ export interface RegistryRequest {
   readonly hostHeader?: string;
 }
 
+/** A request with credentials that the registry itself has answered well. */
+export interface AcceptedRequest {
+  readonly registry: RegistryHost;
+  /** Path and query as the registry saw them. */
+  readonly path: string;
+  /** Never logged. */
+  readonly authorization: string;
+}
+
 /** Sorts requests for a registry: blobs to the `BlobSource`, all else to the registry as it came. */
 export class RegistryHandler {
   readonly #upstreams: ReadonlyMap<RegistryHost, RegistryUpstream>;
   readonly #blobs: BlobResponder;
   readonly #limits: ProxyLimits;
   readonly #onServed: (bytes: BlobBytes) => void;
+  readonly #onAccepted: (accepted: AcceptedRequest) => void;
 
   constructor(options: {
     upstreams: ReadonlyMap<RegistryHost, RegistryUpstream>;
     blobs: BlobResponder;
     limits: ProxyLimits;
     onServed: (bytes: BlobBytes) => void;
+    onAccepted: (accepted: AcceptedRequest) => void;
   }) {
     this.#upstreams = options.upstreams;
     this.#blobs = options.blobs;
     this.#limits = options.limits;
     this.#onServed = options.onServed;
+    this.#onAccepted = options.onAccepted;
   }
 
   /** Answers one request; `signal` aborts when the client has gone. Throws what {@link passThrough} throws. */
@@ -55,6 +67,9 @@ export class RegistryHandler {
       limits: this.#limits,
       signal,
     });
+    const { authorization } = request.headers;
+    const isAccepted = (request.method === 'GET' || request.method === 'HEAD') && outcome.status === 200;
+    if (isAccepted && authorization !== undefined) this.#onAccepted({ registry, path, authorization });
     const isBlob = blobRequest?.intent === 'pull' && (outcome.status === 200 || outcome.status === 206);
     if (isBlob) this.#onServed({ registry: outcome.bytes, peers: 0, cache: 0 });
   }

@@ -21,6 +21,19 @@ export function parseBlobPath(pathname: string): { repository: Repository; diges
   }
 }
 
+const CONTENT_PATH = /^\/v2\/(?<name>[a-z0-9._/-]+)\/(?:blobs|manifests)\/[A-Za-z0-9_][A-Za-z0-9_.:-]{0,140}$/;
+
+/** The repository that a path reads from: one of a blob or a manifest, without a query; `undefined` for any other path. */
+export function repositoryOfPath(pathname: string): Repository | undefined {
+  const name = pathname.length > MAX_PATH_LENGTH ? undefined : CONTENT_PATH.exec(pathname)?.groups?.['name'];
+  try {
+    return name === undefined ? undefined : parseRepository(name);
+  } catch {
+    // Not an error: the registry itself knows best how to answer a path with a wrong name.
+    return undefined;
+  }
+}
+
 /** The path of a blob, which {@link parseBlobPath} reads. */
 export function formatBlobPath({ repository, digest }: Pick<BlobRef, 'repository' | 'digest'>): string {
   return `/v2/${repository}/blobs/${digest}`;

@@ -123,7 +123,10 @@ export class RegistryClient {
     // Anything else could name another host (RFC 3986 §4.2).
     if (!path.startsWith('/v2/')) throw new TypeError('not a path of the distribution API');
     const options = this.#options(path === '/v2/' ? 'GET' : 'HEAD', 'calls', { registry, authorization, signal });
-    const answer = await exchange(new URL(path, upstreamOrigin(registry)), options);
+    // Without it some registries know no manifest of today's types.
+    const accept = path.includes('/manifests/') ? { accept: MANIFEST_TYPES.join(', ') } : {};
+    const url = new URL(path, upstreamOrigin(registry));
+    const answer = await exchange(url, { ...options, headers: { ...options.headers, ...accept } });
     discard(answer, this.#timeouts.bodyTimeoutMs);
     const header = answer.headers['www-authenticate'];
     const challenge = header === undefined ? undefined : parseChallenge([header].flat().join(', '));

@@ -5,7 +5,7 @@
  */
 export { type BasicChallenge, type BearerChallenge, parseChallenge } from './auth-challenge.ts';
 export { authorizationExpiry, basicAuthorization } from './authorization.ts';
-export { formatBlobPath, parseBlobPath } from './blob-path.ts';
+export { formatBlobPath, parseBlobPath, repositoryOfPath } from './blob-path.ts';
 export { type ManifestAnswer, type RegistryBlob, RegistryClient, type RegistryClientOptions } from './client.ts';
 export type { HeadVerdict } from './head-verdict.ts';
 export { type ImageReference, parseImageReference } from './reference.ts';

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { type Logger, systemClock } from '@sealift/core';
 import { InterceptCa } from '@sealift/pki';
 import { type BlobSource, ProxyServer, readUpstreamAnchors, TrustFiles } from '@sealift/proxy';
+import { RegistryClient, type RegistryTokenConfig, type RegistryTokens, repositoryOfPath } from '@sealift/registry';
 import type { BlobStore } from '@sealift/store';
 import type { ConfigOf } from '../config.ts';
 import { enrolmentTokenOf } from '../enrolment-token.ts';
@@ -11,6 +12,7 @@ import { NodeAdmin } from '../node-admin.ts';
 import type { NodeEngine } from '../node-engine.ts';
 import type { NODE_OPTIONS } from '../options.ts';
 import { loadRegistries } from '../registries.ts';
+import { loadTokenConfigs, registryTokens } from '../registry-tokens.ts';
 import { ServiceStack } from '../service-stack.ts';
 import { startSharing } from '../sharing.ts';
 import { readTrackerTrust } from '../tracker-trust.ts';
@@ -38,9 +40,14 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
     config.registryCa,
     certsDirectory === undefined ? undefined : (registry) => readUpstreamAnchors({ certsDirectory, registry, log }),
   );
+  const tokenConfigs = await loadTokenConfigs(config);
   const services = new ServiceStack();
   try {
-    const sharing = await startSharing({ config, trust, readEnrolmentToken, name, clock, log, signal }, services);
+    const tokens = tokensOf(config, { tokenConfigs, registries, clock, log, services });
+    const sharing = await startSharing(
+      { config, trust, readEnrolmentToken, name, tokens, clock, log, signal },
+      services,
+    );
     const interceptCa = await InterceptCa.create({ registries: config.registry, nodeName: name, clock });
     const bytes = { registry: 0, peers: 0, cache: 0 };
     const proxy = await services.start(
@@ -56,6 +63,10 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
           bytes.registry += served.registry;
           bytes.peers += served.peers;
           bytes.cache += served.cache;
+        },
+        onAccepted: ({ registry, path, authorization }) => {
+          const repository = repositoryOfPath(path);
+          if (repository !== undefined) tokens?.accepted(authorization, { registry, repository, path });
         },
       }),
     );
@@ -96,6 +107,28 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
     await services.stop();
   }
   log.info('stopped');
+}
+
+/** What judges the tokens of peers; it learns from what the registries say to this node, so only where it is wanted. */
+function tokensOf(
+  { tokenCheck }: Config,
+  {
+    tokenConfigs,
+    registries,
+    clock,
+    log,
+    services,
+  }: Omit<Parameters<typeof registryTokens>[1], 'client'> & {
+    tokenConfigs: readonly RegistryTokenConfig[];
+    services: ServiceStack;
+  },
+): RegistryTokens | undefined {
+  if (tokenCheck !== 'registry') return undefined;
+  const client = new RegistryClient({ registries });
+  services.defer(() => client.close());
+  const tokens = registryTokens(tokenConfigs, { registries, client, clock, log });
+  services.defer(() => tokens.stop());
+  return tokens;
 }
 
 function describeStore(store: BlobStore): object {
