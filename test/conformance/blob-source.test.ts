@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { digestFromSha256 } from '@sealift/core';
 import { blobSourceConformance } from '../../packages/proxy/src/blob-source.conformance.ts';
 import type { BlobSource } from '../../packages/proxy/src/ports.ts';
+import { remoteNode } from './remote-node.ts';
 import { WiredCluster } from './wired-node.ts';
 
 const SIZE = 1_300_000;
@@ -17,6 +18,21 @@ blobSourceConformance('the engine of a node, with a tracker, a seeder and a regi
   ]);
   const blob = cluster.addBlob(SIZE);
   return { source, blob, size: SIZE, authorization, wrongAuthorization, stop: () => cluster.stop() };
+});
+
+blobSourceConformance('the front of a node, with its engine at the other end of a channel,', async () => {
+  const cluster = await WiredCluster.start();
+  const { source, cut } = remoteNode(await cluster.wholeNode());
+  const [authorization, wrongAuthorization] = await Promise.all([
+    cluster.authorization('team/app'),
+    cluster.authorization('other/app'),
+  ]);
+  const blob = cluster.addBlob(SIZE);
+  const stop = async (): Promise<void> => {
+    cut();
+    await cluster.stop();
+  };
+  return { source, blob, size: SIZE, authorization, wrongAuthorization, stop };
 });
 
 test('three nodes that pull at once get the same blob from one GET, large or small', async (t) => {

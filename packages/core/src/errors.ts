@@ -81,6 +81,10 @@ export const ERROR_CODES = {
   REQUEST_UNSUPPORTED: { status: 400, summary: 'the proxy does not take this kind of request' },
   REQUEST_FAILED: { status: 500, summary: 'an unexpected fault; the log holds its cause' },
   // cli
+  ENGINE_FAILED: {
+    status: undefined,
+    summary: 'the peer engine of this node has ended or breaks the rules of its front',
+  },
   DEMO_FAILED: { status: undefined, summary: 'the demo did not show what it should' },
 } as const satisfies Record<string, ErrorCodeEntry>;
 

@@ -9,6 +9,7 @@ export const LOG_EVENTS = [
   'enrolled',
   'enrolment_failed',
   'engine_failed',
+  'engine_exited',
   'report_failed',
   'store_unavailable',
   'admin_failed',

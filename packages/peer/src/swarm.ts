@@ -126,6 +126,7 @@ export class Swarm implements ConnectionHost {
   #public: { readonly infoHash: SwarmId; readonly until: number } | undefined;
   #isIngesting = false;
   #revision = 0;
+  readonly #revisedListeners = new Set<(revision: number) => void>();
   #completing: Promise<void> | undefined;
 
   constructor({ blob, environment }: { blob: StoredBlob; environment: SwarmEnvironment }) {
@@ -213,6 +214,14 @@ export class Swarm implements ConnectionHost {
     };
   }
 
+  /**
+   * The whole blob is signed as matching its digest, whatever of it is here. What the store has marked was signed once, even
+   * if the signed list is lost or its key is gone.
+   */
+  get isSignedComplete(): boolean {
+    return (this.hashes.list.isComplete || this.blob.isComplete) && !this.#fetcher.isInDoubt;
+  }
+
   /** Peers that are being served. */
   get servedPeers(): number {
     return this.#seeding.served;
@@ -237,6 +246,12 @@ export class Swarm implements ConnectionHost {
     return this.#revision;
   }
 
+  /** Calls `listener` with each new {@link revision}, before a piece can be replaced; returns how to stop that. */
+  onRevised(listener: (revision: number) => void): () => void {
+    this.#revisedListeners.add(listener);
+    return () => this.#revisedListeners.delete(listener);
+  }
+
   /** The grant that we show; the swarm only talks while there is one. */
   get grant(): string {
     const grant = this.#environment.grant(this.swarmId);
@@ -251,7 +266,7 @@ export class Swarm implements ConnectionHost {
 
   /** Resolves when the whole blob is signed as matching its digest; throws as {@link waitForPiece}. */
   waitForSignedComplete({ signal }: { signal: AbortSignal }): Promise<void> {
-    return this.#wait(() => this.#isSignedComplete, signal);
+    return this.#wait(() => this.isSignedComplete, signal);
   }
 
   /** Resolves when the whole blob is here and signed; throws as {@link waitForPiece}. */
@@ -540,11 +555,6 @@ export class Swarm implements ConnectionHost {
     this.#log.info('swarm_left', { ...this.stats });
   }
 
-  /** What the store has marked was signed once, even if the signed list is lost or its key is gone. */
-  get #isSignedComplete(): boolean {
-    return (this.hashes.list.isComplete || this.blob.isComplete) && !this.#fetcher.isInDoubt;
-  }
-
   /** Some dials have neither failed nor led to an open connection yet. */
   get #isDialling(): boolean {
     const opened = [...this.#dialled.values()].filter(({ openedAt }) => Number.isFinite(openedAt)).length;
@@ -720,12 +730,17 @@ export class Swarm implements ConnectionHost {
     // Our own ingest stores a piece before it signs its hash, and looks at what it finds by itself.
     if (this.#isStopped || this.#isIngesting) return undefined;
     const held = changed.filter((index) => this.blob.bitfield.has(index));
-    if (replaced.length > 0) this.#revision += 1;
+    if (replaced.length > 0) this.#revise();
     this.#fetcher.restart(replaced);
     if (held.length === 0) return undefined;
     const confirming = this.#fetcher.confirm(held);
     for (const index of held) this.#lost(index);
     return confirming;
+  }
+
+  #revise(): void {
+    this.#revision += 1;
+    for (const listener of this.#revisedListeners) listener(this.#revision);
   }
 
   #lost(index: number): void {
@@ -738,7 +753,7 @@ export class Swarm implements ConnectionHost {
   }
 
   #confirmed(indexes: readonly number[], { areSomeFalse }: { areSomeFalse: boolean }): void {
-    if (areSomeFalse) this.#revision += 1;
+    if (areSomeFalse) this.#revise();
     if (this.#isStopped) return;
     // Peers have been told of them before.
     for (const index of indexes) this.#hold(index);

@@ -48,7 +48,7 @@ export interface BlobStoreOptions {
  */
 export class BlobStore {
   readonly quotaBytes: number;
-  readonly #directory: string;
+  readonly directory: string;
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #serial = new Serial();
@@ -67,7 +67,7 @@ export class BlobStore {
   #recovery: Promise<void> = Promise.resolve();
 
   constructor({ directory, quotaBytes, clock, log }: BlobStoreOptions) {
-    this.#directory = directory;
+    this.directory = directory;
     this.quotaBytes = quotaBytes;
     this.#clock = clock;
     this.#log = log;
@@ -192,9 +192,9 @@ export class BlobStore {
 
   async #open(): Promise<void> {
     await mkdir(this.#blobRoot, { recursive: true, mode: 0o700 });
-    await chmod(this.#directory, 0o700);
-    this.#lock = await DirectoryLock.acquire(this.#directory);
-    const { wasClean, isSameBoot } = await readLastSession(this.#directory);
+    await chmod(this.directory, 0o700);
+    this.#lock = await DirectoryLock.acquire(this.directory);
+    const { wasClean, isSameBoot } = await readLastSession(this.directory);
     this.#lastWasClean = wasClean;
     const environment: BlobEnvironment = {
       files: new OpenFiles({ maxBlobs: MAX_OPEN_BLOBS }),
@@ -207,14 +207,14 @@ export class BlobStore {
     this.#usedBytes = 0;
     await this.#load(environment, { isTrusted: wasClean || isSameBoot });
     // Only now: had we been stopped while loading, the next start would have to distrust the same blobs again.
-    await writeSession(this.#directory, { isClean: false });
+    await writeSession(this.directory, { isClean: false });
     await this.#shrinkToQuota();
     const unchecked = [...this.#blobs.values()].filter(({ isUnchecked }) => isUnchecked).length;
     this.#log.info('store_opened', { blobs: this.#blobs.size, unchecked, usedBytes: this.#usedBytes });
   }
 
   get #blobRoot(): string {
-    return join(this.#directory, 'blobs');
+    return join(this.directory, 'blobs');
   }
 
   async #load(environment: BlobEnvironment, options: { isTrusted: boolean }): Promise<void> {
@@ -339,7 +339,7 @@ export class BlobStore {
         if (this.#clock.now() > deadline) throw new AppError('STORE_FAULT', { reason: 'the disk is too slow' });
         await blob.sync({ isForced: !this.#lastWasClean });
       }
-      await writeSession(this.#directory, { isClean: true });
+      await writeSession(this.directory, { isClean: true });
     } catch (error) {
       // Without the marker a power loss costs hashing; that is no reason to fail the stop.
       this.#log.warn('store_sync_failed', { error });
