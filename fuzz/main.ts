@@ -1,7 +1,7 @@
 /**
  * `npm run fuzz -- [--target NAME] [--minutes N] [--seed S]`: gives hostile inputs to everything that reads what strangers
  * send, one target after another. Progress goes to stderr; with `--json` a summary is the last line of stdout. Exit status
- * 1 means a finding. See docs/testing.md.
+ * 1 means a finding. See CONTRIBUTING.md.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
