@@ -90,7 +90,7 @@ test('T-04: the proxy ends a slow CONNECT, a slow inner handshake and a slow inn
 
 test('T-04: the admin socket of a node ends a slow head and a slow body', (t) =>
   inTemporaryDirectory(async (dataDirectory) => {
-    const admin = new NodeAdmin({ dataDirectory, status: () => ({}), timeoutMs: DEADLINE_MS });
+    const admin = new NodeAdmin({ dataDirectory, status: async () => ({}), timeoutMs: DEADLINE_MS });
     await admin.start();
     const open = () => connect(adminSocketPath(dataDirectory));
     const body = open();

@@ -167,6 +167,15 @@ export function parseText(text: string): string {
   return text;
 }
 
+/** What secrets look like that people have at hand: our join tokens, JWTs, keys in PEM. */
+const SECRET_SHAPES = /^(?:slj_|eyJ|-----BEGIN )/;
+
+/** Parses the path of a file that holds a secret, and refuses the secret itself, which an error would repeat. */
+export function parseSecretPath(text: string): string {
+  if (SECRET_SHAPES.test(text)) throw problem('give the path of a file that holds the secret, and not the secret');
+  return parseText(text);
+}
+
 /** Parses one of `choices`. */
 export function parseChoice<const T extends string>(choices: readonly T[]): (text: string) => T {
   return (text) => {

@@ -16,6 +16,7 @@ import {
   parseRegistryFile,
   parseRegistryIssuer,
   parseRegistryKeySource,
+  parseSecretPath,
   parseServiceAccount,
   parseSince,
   parseText,
@@ -52,7 +53,7 @@ const trackerData = required('--data', parseText, {
   placeholder: 'DIR',
   help: "the tracker's data directory: CA, keys, join tokens, deny list and the seeder's blobs",
 });
-const caPassphraseFile = optional('--ca-passphrase-file', parseText, {
+const caPassphraseFile = optional('--ca-passphrase-file', parseSecretPath, {
   placeholder: 'FILE',
   help: 'file (mode 0600) with the passphrase of the CA key; the key is stored AES-256-encrypted with it',
 });
@@ -140,7 +141,7 @@ export const TRACKER_OPTIONS = {
     placeholder: 'FILE',
     help: 'PEM file with the CA of that URL',
   }),
-  kubernetesTokenFile: optional('--kubernetes-token-file', parseText, {
+  kubernetesTokenFile: optional('--kubernetes-token-file', parseSecretPath, {
     placeholder: 'FILE',
     help: "the tracker's own service account token, where that URL asks for one",
   }),
@@ -158,11 +159,11 @@ export const NODE_OPTIONS = {
     placeholder: 'FILE',
     help: "PEM file with the tracker's CA, instead of the fingerprint in --tracker",
   }),
-  joinTokenFile: optional('--join-token-file', parseText, {
+  joinTokenFile: optional('--join-token-file', parseSecretPath, {
     placeholder: 'FILE',
     help: 'file (mode 0600) with the join token; without it the node enrols by the registry credentials of its first pull',
   }),
-  serviceAccountTokenFile: optional('--service-account-token-file', parseText, {
+  serviceAccountTokenFile: optional('--service-account-token-file', parseSecretPath, {
     placeholder: 'FILE',
     help: "a projected Kubernetes service account token for the tracker's audience, instead of a join token; read at each enrolment",
   }),
@@ -221,6 +222,11 @@ export const NODE_OPTIONS = {
   zone: optional('--zone', parseZone, {
     placeholder: 'NAME',
     help: 'the zone (site, rack) of this node; what another node of the zone has or fetches is not fetched from other zones',
+  }),
+  stopTimeout: defaulted('--stop-timeout', parseDuration, {
+    placeholder: 'DURATION',
+    help: 'how long running responses may go on when the node is asked to end; another request ends it at once',
+    fallback: '30s',
   }),
   logLevel,
 } as const satisfies OptionTable;
