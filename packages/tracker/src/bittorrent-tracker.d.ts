@@ -7,9 +7,6 @@ declare module 'bittorrent-tracker/server' {
     /** 40 hex digits. */
     readonly info_hash: string;
     readonly httpReq: IncomingMessage;
-    readonly httpRes: ServerResponse;
-    /** 1: compact. */
-    readonly compact: number;
   }
 
   export type Callback<T> = (error: Error | null, result?: T) => void;

@@ -85,18 +85,19 @@ async function admit(
   node: Identity,
   request: FastifyRequest,
   services: Needs,
-): Promise<{ swarmId: SwarmId; response: AnnounceResponse }> {
+): Promise<{ swarmId: SwarmId; isCompact: boolean; response: AnnounceResponse }> {
   const query = parseAnnounceQuery(queryOf(request));
+  const { swarmId, isCompact } = query;
   const host = parsePeerAddress(query.ip ?? request.ip);
   const isStock = request.headers.authorization === undefined;
   const publicId = isStock ? services.publicSwarms.swarmOf(query.swarmId) : undefined;
   if (publicId !== undefined) {
-    return { swarmId: query.swarmId, response: respondToStock({ ...query, swarmId: publicId }, services) };
+    return { swarmId, isCompact, response: respondToStock({ ...query, swarmId: publicId }, services) };
   }
   await demandGrant(request, node, query.swarmId, services);
   // Again, after the wait: a node that was denied meanwhile must not get back into the table.
   services.identity.demand(request);
-  return { swarmId: query.swarmId, response: respond(node, query, host, services) };
+  return { swarmId, isCompact, response: respond(node, query, host, services) };
 }
 
 /**

@@ -21,11 +21,26 @@ test('what our client writes is what we read', () => {
         zone: undefined,
         wanted: 50,
         denyVersion,
+        isCompact: false,
       });
       assert.equal(parseScrapeQuery(query), swarmId);
     }),
     { seed: 5, numRuns: 300 },
   );
+});
+
+test('escapes are read as bytes in either case, and what is no escape stands as it is', () => {
+  const bytes = Array.from({ length: 18 }, (_, index) => `%${(0xa0 + index).toString(16)}`);
+  const query = `info_hash=${bytes.join('')}%FF%`;
+  assert.equal(
+    parseScrapeQuery(query),
+    `${bytes.map((encoded) => encoded.slice(1)).join('')}ff${Buffer.from('%').toString('hex')}`,
+  );
+});
+
+test('peers as bytes are for clients that ask for them', () => {
+  assert.equal(parseAnnounceQuery(`${good}&compact=1`).isCompact, true);
+  assert.equal(parseAnnounceQuery(`${good}&compact=0`).isCompact, false);
 });
 
 const good = `info_hash=${'%ff'.repeat(20)}&port=1&left=0`;

@@ -16,16 +16,15 @@ export interface AnnounceResponse {
 
 interface Admitted {
   readonly swarmId: SwarmId;
+  readonly isCompact: boolean;
   readonly response: AnnounceResponse;
 }
-
-/** The library's `compact` of a client that asked for compact peers (BEP 23). */
-const COMPACT = 1;
 
 /**
  * The server half of `bittorrent-tracker`, held to what it is good at: reading an announce as stock clients send it and
  * writing the answer in the compact form that they ask for. It opens no port, keeps no swarm and admits nobody: requests
- * come in with their answer. Peers as dictionaries, which our own nodes get, are written by us, at a fraction of the cost.
+ * come in with their answer. Peers as dictionaries, which our own nodes get, never pass through it: they are written by us,
+ * at a fraction of the cost.
  */
 export class AnnounceResponder {
   readonly #admitted = new WeakMap<IncomingMessage, Admitted>();
@@ -58,9 +57,13 @@ export class AnnounceResponder {
 
   /** Writes `response` to a request that was admitted for `swarmId`. */
   respond(request: IncomingMessage, response: ServerResponse, admitted: Admitted): void {
-    this.#admitted.set(request, admitted);
     response.setHeader('content-type', 'text/plain');
     response.setHeader('cache-control', 'no-store');
+    if (!admitted.isCompact) {
+      response.end(encodeAnnounce(admitted.response), 'latin1');
+      return;
+    }
+    this.#admitted.set(request, admitted);
     try {
       this.#server.onHttpRequest(request, response, { action: 'announce', trustProxy: false });
     } catch (error) {
@@ -79,10 +82,6 @@ export class AnnounceResponder {
     const admitted = this.#admitted.get(params.httpReq);
     if (admitted === undefined) {
       callback(new Error('not admitted'));
-      return;
-    }
-    if (params.compact !== COMPACT) {
-      params.httpRes.end(encodeAnnounce(admitted.response), 'latin1');
       return;
     }
     const { extras, peers, ...standard } = admitted.response;
