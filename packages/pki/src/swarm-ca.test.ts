@@ -53,7 +53,7 @@ test('nothing of a signing request but its public key gets into the certificate'
   const csrPem = await buildCsr({ commonName: 'tracker' });
   const { certificatePem } = await ca.issue(alice, await checkCsr(csrPem));
   const certificate = new X509Certificate(certificatePem);
-  assert.equal(certificate.subject, 'CN=alice');
+  assert.equal(certificate.subject, 'CN=sealift-peer');
   assert.equal(certificate.subjectAltName, 'URI:spiffe://alpha/node/alice');
 });
 
