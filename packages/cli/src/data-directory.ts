@@ -1,6 +1,7 @@
 import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { isAppError } from '@sealift/core';
+import { DirectoryLock } from '@sealift/store';
 import { errnoOf, refuse } from './failure.ts';
 
 /** What is wrong with the disk rather than with the setting: a node goes on without its cache. */
@@ -27,6 +28,20 @@ export async function prepareDataDirectory(path: string): Promise<void> {
   } catch (error) {
     if (isAppError(error) || isDiskFault(error)) throw error;
     refuseDataDirectory(path, error);
+  }
+}
+
+/**
+ * Takes a node's data directory for this process. `undefined` where the disk is at fault: then nobody can use it. Throws
+ * `STORE_LOCKED` if another process has it, and as {@link prepareDataDirectory}.
+ */
+export async function lockDataDirectory(path: string): Promise<DirectoryLock | undefined> {
+  try {
+    await prepareDataDirectory(path);
+    return await DirectoryLock.acquire(path);
+  } catch (error) {
+    if (isDiskFault(error)) return undefined;
+    throw error;
   }
 }
 

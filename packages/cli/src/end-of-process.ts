@@ -1,5 +1,5 @@
 /**
- * A second Ctrl-C this long after the first forces the end, in ms. One keystroke may arrive twice: from the terminal, and
+ * A second signal this long after the first forces the end, in ms. One keystroke may arrive twice: from the terminal, and
  * passed on by npm.
  */
 const FORCE_AFTER_MS = 500;
@@ -24,20 +24,21 @@ export function exitStatusOf({ reason }: AbortSignal): number {
 }
 
 /**
- * Fires at the first SIGINT or SIGTERM, and when the process that started this one over a channel is gone. Another SIGINT
+ * Fires at the first SIGINT or SIGTERM, and when the process that started this one over a channel is gone. Another signal
  * ends the process at once; listeners of its `exit` event still run.
  */
 export function endOfProcess(): AbortSignal {
   const end = new AbortController();
   const stop = (name: keyof typeof EXIT_STATUS): void => end.abort(new EndRequest(EXIT_STATUS[name]));
-  let interruptedAt: number | undefined;
-  process.on('SIGINT', () => {
-    const now = performance.now();
-    if (interruptedAt !== undefined && now - interruptedAt > FORCE_AFTER_MS) process.exit(EXIT_STATUS.SIGINT);
-    interruptedAt ??= now;
-    stop('SIGINT');
-  });
-  process.on('SIGTERM', () => stop('SIGTERM'));
+  let askedAt: number | undefined;
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      const now = performance.now();
+      if (askedAt !== undefined && now - askedAt > FORCE_AFTER_MS) process.exit(EXIT_STATUS[name]);
+      askedAt ??= now;
+      stop(name);
+    });
+  }
   if (process.channel !== undefined) {
     process.once('disconnect', () => stop('SIGTERM'));
     // The channel only tells of its end; it must not keep a finished command alive.

@@ -3,11 +3,16 @@ import { createLogger, type Logger, type LogLevel, systemClock } from '@sealift/
 /** The logger of a process: JSON lines on standard error. */
 export function createProcessLogger(level: LogLevel, role: string): Logger {
   return createLogger({
-    write: (line) => process.stderr.write(line),
+    write: writeLogLine,
     level,
     clock: systemClock,
     fields: { role },
   });
+}
+
+/** Writes a line to the log of this process, its end included. */
+export function writeLogLine(line: string): void {
+  process.stderr.write(line.endsWith('\n') ? line : `${line}\n`);
 }
 
 /**

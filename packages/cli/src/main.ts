@@ -52,6 +52,12 @@ add(
   NODE_OPTIONS,
   async () => (await import('./commands/node.ts')).runNode,
 );
+// Only for `sealift node`, which starts it.
+add(
+  program.command('node-engine', { hidden: true }),
+  NODE_OPTIONS,
+  async () => (await import('./commands/node-engine.ts')).runNodeEngine,
+);
 const token = program.command('token').description('join tokens, with which nodes enrol');
 add(
   token.command('create').description('make a join token and print how a node uses it'),

@@ -9,7 +9,7 @@ import { adminSocketPath, NodeAdmin, readNodeStatus } from './node-admin.ts';
 /** Gives `work` a running admin socket. */
 async function withAdmin(work: (dataDirectory: string) => Promise<void>, { timeoutMs = 200 } = {}): Promise<void> {
   await inTemporaryDirectory(async (dataDirectory) => {
-    const admin = new NodeAdmin({ dataDirectory, status: () => ({ name: 'rack-1' }), timeoutMs });
+    const admin = new NodeAdmin({ dataDirectory, status: async () => ({ name: 'rack-1' }), timeoutMs });
     await admin.start();
     try {
       await work(dataDirectory);

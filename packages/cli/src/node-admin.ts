@@ -33,7 +33,8 @@ export class NodeAdmin implements Service {
     timeoutMs = TIMEOUT_MS,
   }: {
     dataDirectory: string;
-    status: () => object;
+    /** Gives what is told; in a few seconds at most. */
+    status: () => Promise<object>;
     timeoutMs?: number;
   }) {
     this.#path = adminSocketPath(dataDirectory);
@@ -47,8 +48,9 @@ export class NodeAdmin implements Service {
     this.#server = http.createServer(limits, (request, response) => {
       request.resume();
       response.setHeader('content-type', 'application/json');
-      if (request.method === 'GET' && request.url === '/v1/status') response.end(JSON.stringify(status()));
-      else response.writeHead(404).end(JSON.stringify({ code: 'NOT_FOUND', message: 'ask for GET /v1/status' }));
+      if (request.method === 'GET' && request.url === '/v1/status') {
+        void status().then((told) => response.end(JSON.stringify(told)));
+      } else response.writeHead(404).end(JSON.stringify({ code: 'NOT_FOUND', message: 'ask for GET /v1/status' }));
     });
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.setTimeout(timeoutMs);

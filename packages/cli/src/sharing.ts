@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { AnnounceClient } from '@sealift/bittorrent';
 import { type Clock, isAppError, type Logger } from '@sealift/core';
 import {
@@ -10,7 +10,6 @@ import {
   RegistryTokenCheck,
   SwarmBlobSource,
 } from '@sealift/peer';
-import type { BlobSource } from '@sealift/proxy';
 import type { RegistryTokens } from '@sealift/registry';
 import { BlobStore } from '@sealift/store';
 import type { ConfigOf } from './config.ts';
@@ -19,7 +18,15 @@ import { NodeEngine } from './node-engine.ts';
 import { isUnspecified } from './option-values.ts';
 import type { NODE_OPTIONS } from './options.ts';
 import type { ServiceStack } from './service-stack.ts';
+import { storeDirectory } from './store-directory.ts';
 import type { TrackerTrust } from './tracker-trust.ts';
+
+/** Pause before a disk that is at fault is tried again, in ms; doubles up to {@link MAX_DISK_PAUSE_MS}. */
+const MIN_DISK_PAUSE_MS = 1_000;
+const MAX_DISK_PAUSE_MS = 30_000;
+/** How long, in ms, the store may be in use by an engine that is about to end because its front is gone. */
+const PREDECESSOR_MS = 6_000;
+const LOCK_PAUSE_MS = 100;
 
 /** What a node shares with. */
 export interface SharingOptions {
@@ -31,37 +38,43 @@ export interface SharingOptions {
   readonly tokens: RegistryTokens | undefined;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Aborts when the node is to end. */
   readonly signal: AbortSignal;
+  /** Is told what is wrong with the disk, each time that it is tried in vain. */
+  readonly onDiskFault: (error: unknown) => void;
 }
 
 /** The half of a node that shares: its store, its identity and its peer engine. The proxy sees a source of blobs. */
 export interface Sharing {
-  readonly blobs: BlobSource;
+  readonly blobs: SwarmBlobSource;
   readonly store: BlobStore;
   readonly identity: NodeIdentity;
   readonly engine: NodeEngine;
 }
 
 /**
- * Opens the store and starts what shares it; `undefined` where the disk is at fault, so that the proxy goes on without.
- * Rejects if another process has the directory, or this user may not use it.
+ * Opens the store and starts what shares it. Where the disk is at fault it is tried again until it is mended; `undefined` if
+ * the node is to end before. Rejects if another process has the directory, or this user may not use it.
  */
 export async function startSharing(options: SharingOptions, services: ServiceStack): Promise<Sharing | undefined> {
-  const { config, clock, log } = options;
-  const directory = join(config.data, 'blobs');
-  try {
-    await prepareDataDirectory(config.data);
-    const store = await services.start(new BlobStore({ directory, quotaBytes: config.quota, clock, log }));
-    return await startEngine(options, store, services);
-  } catch (error) {
-    if (!isDiskFault(error)) {
-      if (isAppError(error, 'STORE_FAULT')) refuseDataDirectory(directory, error);
-      throw error;
+  const { config, clock, log, signal } = options;
+  const store = new BlobStore({ directory: storeDirectory(config), quotaBytes: config.quota, clock, log });
+  services.defer(() => store.stop());
+  const startedAt = performance.now();
+  for (let pauseMs = MIN_DISK_PAUSE_MS; !signal.aborted; pauseMs = Math.min(2 * pauseMs, MAX_DISK_PAUSE_MS)) {
+    try {
+      await prepareDataDirectory(config.data);
+      await store.start();
+      return await startEngine(options, store, services);
+    } catch (error) {
+      if (isAppError(error, 'STORE_LOCKED') && performance.now() - startedAt < PREDECESSOR_MS) pauseMs = LOCK_PAUSE_MS;
+      else if (isDiskFault(error)) options.onDiskFault(error);
+      else if (isAppError(error, 'STORE_FAULT')) refuseDataDirectory(store.directory, error);
+      else throw error;
     }
-    const advice = 'every pull goes to the registry until the disk is mended and the node is started again';
-    log.error('store_unavailable', { directory, advice, error });
-    return undefined;
+    await delay(pauseMs, undefined, { signal }).catch(() => {});
   }
+  return undefined;
 }
 
 async function startEngine(

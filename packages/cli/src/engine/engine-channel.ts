@@ -51,7 +51,13 @@ export class EngineChannel<In, Out extends object> {
     return true;
   }
 
-  /** Ends the talk. Safe to call twice. */
+  /** Ends the talk once what was sent has left. */
+  end(): void {
+    this.#isClosed = true;
+    this.#stream.end(() => this.#stream.destroy());
+  }
+
+  /** Ends the talk at once. Safe to call twice. */
   close(): void {
     this.#isClosed = true;
     this.#stream.destroy();

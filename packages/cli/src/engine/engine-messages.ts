@@ -42,7 +42,7 @@ export const FRONT_MESSAGES = {
 /** What an engine tells its front. */
 export const ENGINE_MESSAGES = {
   /** All that could be started runs; `peer` and `nodeId` are there once the node is enrolled. */
-  ready: { peerPort: 'text?', nodeId: 'text?' },
+  ready: { peer: 'text?', nodeId: 'text?' },
   /** There can be no sharing for now. With `isFinal` the engine ends; otherwise it goes on trying. */
   trouble: { code: 'text', details: 'object', isFinal: 'flag' },
   /** Sent every second: the event loop of the engine turns. */
