@@ -3,9 +3,14 @@ export const TAG = {
   integer: 0x02,
   bitString: 0x03,
   octetString: 0x04,
+  printableString: 0x13,
   utcTime: 0x17,
   generalizedTime: 0x18,
   sequence: 0x30,
+  set: 0x31,
+  /** Primitive, context-specific, number 2 and 6. */
+  implicit2: 0x82,
+  implicit6: 0x86,
   /** Constructed, context-specific, number 0 and 3. */
   explicit0: 0xa0,
   explicit3: 0xa3,

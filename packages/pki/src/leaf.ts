@@ -29,6 +29,15 @@ const BASIC_CONSTRAINTS = new Uint8Array(new x509.BasicConstraintsExtension(fals
 const KEY_USAGE = new Uint8Array(new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true).rawData);
 /** id-ce-subjectKeyIdentifier (RFC 5280 §4.2.1.2). */
 const SUBJECT_KEY_IDENTIFIER = Buffer.from('0603551d0e', 'hex');
+/** id-ce-subjectAltName (RFC 5280 §4.2.1.6), id-at-commonName (§A.1). */
+const SUBJECT_ALT_NAME = Buffer.from('0603551d11', 'hex');
+const COMMON_NAME = Buffer.from('0603550403', 'hex');
+/** `uniformResourceIdentifier` and `dNSName` of a GeneralName. */
+const NAME_TAG = { url: TAG.implicit6, dns: TAG.implicit2 } as const;
+/** What every kind of string of ASN.1 holds as it is; ours are no longer. */
+const PLAIN_TEXT = /^[A-Za-z0-9-]+$/;
+/** What an IA5String may hold. */
+const ASCII = /^[\x20-\x7e]+$/;
 /** An uncompressed point of P-256, at the end of the key's SPKI. */
 const POINT_LENGTH = 65;
 
@@ -72,8 +81,8 @@ export function encodeTbs(
     TAG.sequence,
     BASIC_CONSTRAINTS,
     KEY_USAGE,
-    new Uint8Array(new x509.ExtendedKeyUsageExtension([...extendedKeyUsages], true).rawData),
-    new Uint8Array(new x509.SubjectAlternativeNameExtension(names).rawData),
+    encodeUsages(extendedKeyUsages),
+    encodeNames(names),
     authorityKeyIdentifier,
     encodeDer(TAG.sequence, SUBJECT_KEY_IDENTIFIER, encodeDer(TAG.octetString, encodeDer(TAG.octetString, keyId))),
   );
@@ -84,10 +93,40 @@ export function encodeTbs(
     SIGNATURE_ALGORITHM,
     name,
     encodeDer(TAG.sequence, encodeTime(validity.notBefore), encodeTime(validity.notAfter)),
-    new Uint8Array(new x509.Name([{ CN: [commonName] }]).toArrayBuffer()),
+    encodeSubject(commonName),
     spki,
     encodeDer(TAG.explicit3, extensions),
   );
+}
+
+/** By the usages joined: one for each role. */
+const encodedUsages = new Map<string, Uint8Array>();
+
+function encodeUsages(usages: readonly string[]): Uint8Array {
+  const key = usages.join(' ');
+  const known = encodedUsages.get(key);
+  if (known !== undefined) return known;
+  const encoded = new Uint8Array(new x509.ExtendedKeyUsageExtension([...usages], true).rawData);
+  encodedUsages.set(key, encoded);
+  return encoded;
+}
+
+/** Nodes have a URI and nothing else; addresses, which only the tracker's own leaf has, are left to the library. */
+function encodeNames(names: x509.JsonGeneralNames): Uint8Array {
+  const encoded: Buffer[] = [];
+  for (const { type, value } of names) {
+    if ((type !== 'url' && type !== 'dns') || !ASCII.test(value)) {
+      return new Uint8Array(new x509.SubjectAlternativeNameExtension(names).rawData);
+    }
+    encoded.push(encodeDer(NAME_TAG[type], Buffer.from(value, 'latin1')));
+  }
+  return encodeDer(TAG.sequence, SUBJECT_ALT_NAME, encodeDer(TAG.octetString, encodeDer(TAG.sequence, ...encoded)));
+}
+
+function encodeSubject(commonName: string): Uint8Array {
+  if (!PLAIN_TEXT.test(commonName)) return new Uint8Array(new x509.Name([{ CN: [commonName] }]).toArrayBuffer());
+  const text = encodeDer(TAG.printableString, Buffer.from(commonName, 'latin1'));
+  return encodeDer(TAG.sequence, encodeDer(TAG.set, encodeDer(TAG.sequence, COMMON_NAME, text)));
 }
 
 // 16 random bytes: unguessable, and within the 20 octets that RFC 5280 §4.1.2.2 allows. The top bits make the number
