@@ -10,6 +10,7 @@ import {
   DENY_OPTIONS,
   NODE_OPTIONS,
   STATUS_OPTIONS,
+  STORE_VERIFY_OPTIONS,
   TOKEN_OPTIONS,
   TRACKER_OPTIONS,
 } from '../../packages/cli/src/options.ts';
@@ -23,6 +24,7 @@ const SECTIONS: Readonly<Record<string, OptionTable>> = {
   'sealift ca retire': CA_RETIRE_OPTIONS,
   'sealift audit': AUDIT_OPTIONS,
   'sealift status': STATUS_OPTIONS,
+  'sealift store verify': STORE_VERIFY_OPTIONS,
   'sealift demo': DEMO_OPTIONS,
 };
 

@@ -13,6 +13,7 @@ import {
   KNOWN_VARIABLES,
   NODE_OPTIONS,
   STATUS_OPTIONS,
+  STORE_VERIFY_OPTIONS,
   TOKEN_OPTIONS,
   TRACKER_OPTIONS,
 } from './options.ts';
@@ -102,6 +103,15 @@ add(
   program.command('status').description('show what the node of this machine is doing'),
   STATUS_OPTIONS,
   async () => (await import('./commands/status.ts')).runStatus,
+);
+add(
+  program
+    .command('store')
+    .description('the blobs that a node or the seeder keeps')
+    .command('verify')
+    .description('hash every piece of a store again, and hold all that it says of itself against its bytes'),
+  STORE_VERIFY_OPTIONS,
+  async () => (await import('./commands/store.ts')).runStoreVerify,
 );
 add(
   program

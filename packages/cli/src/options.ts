@@ -278,6 +278,24 @@ export const STATUS_OPTIONS = {
   json: toggle('--json', 'print one line of JSON'),
 } as const satisfies OptionTable;
 
+/** `sealift store verify`. */
+export const STORE_VERIFY_OPTIONS = {
+  data: required('--data', parseText, {
+    placeholder: 'DIR',
+    help: 'the data directory of a node, or of a tracker, whose process does not run',
+  }),
+  repair: toggle(
+    '--repair',
+    'unmark what is false and remove what cannot be trusted; it is fetched again when it is asked for',
+  ),
+  quota: optional('--quota', parseByteCount, {
+    placeholder: 'BYTES',
+    help: 'also hold what the blobs count against this quota',
+  }),
+  json: toggle('--json', 'print one line of JSON'),
+  caPassphraseFile,
+} as const satisfies OptionTable;
+
 /** `sealift demo`. */
 export const DEMO_OPTIONS = {
   json: toggle('--json', 'end with one line of JSON on standard output'),
@@ -305,6 +323,7 @@ export const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
     CA_RETIRE_OPTIONS,
     AUDIT_OPTIONS,
     STATUS_OPTIONS,
+    STORE_VERIFY_OPTIONS,
     DEMO_OPTIONS,
   ].flatMap((table) => Object.values(table).map(variableOf)),
 );

@@ -17,7 +17,7 @@ export async function readPassphrase({ caPassphraseFile }: TrackerData): Promise
 }
 
 /** The state of a tracker that has run before; it may be running now. Throws `CONFIG_INVALID` where there is none. */
-async function openExistingState(config: TrackerData, clock: Clock): Promise<TrackerState> {
+export async function openExistingState(config: TrackerData, clock: Clock): Promise<TrackerState> {
   try {
     // Not the directory alone: a database made by mistake would be a cluster of its own.
     await access(join(config.data, 'tracker.sqlite'));

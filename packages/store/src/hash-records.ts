@@ -33,3 +33,17 @@ export function decodeRecords(bytes: Buffer): { records: Buffer[]; length: numbe
   }
   return { records, length: offset };
 }
+
+/**
+ * Whether what follows the last sound record is one that was being written when the process ended: nothing sound comes after
+ * it. A record that is there in full and does not fit its checksum is something else.
+ */
+export function isTornRecord(rest: Buffer): boolean {
+  if (rest.length === 0) return false;
+  if (rest.length < HEADER_LENGTH) return true;
+  const length = rest.readUInt32BE(0);
+  if (length > 0 && length <= MAX_RECORD_LENGTH && HEADER_LENGTH + length <= rest.length) return false;
+  const end = Math.min(rest.length, HEADER_LENGTH + MAX_RECORD_LENGTH);
+  for (let offset = 1; offset < end; offset += 1) if (decodeRecords(rest.subarray(offset)).length > 0) return false;
+  return true;
+}
