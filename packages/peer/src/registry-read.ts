@@ -126,6 +126,11 @@ export function isPassing(error: unknown): boolean {
   return isAppError(error, 'REGISTRY_UNAVAILABLE') && !provesOtherSize(error);
 }
 
+/** Whether the credentials of a read have ended, or never were good: those of another requester may go on. */
+export function isRefusal(error: unknown): boolean {
+  return isAppError(error, 'REGISTRY_REFUSED') || isAppError(error, 'AUTHORIZATION_INVALID');
+}
+
 const REGISTRY_FAULTS: ReadonlySet<string> = new Set([
   'REGISTRY_UNAVAILABLE',
   'REGISTRY_REFUSED',

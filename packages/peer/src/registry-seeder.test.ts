@@ -143,6 +143,66 @@ test('credentials that end in the middle pause the read, and those of the next r
   assert.match(last?.range ?? '', /^bytes=[1-9][0-9]*-$/);
 });
 
+test('credentials that end in the middle are replaced by those of whoever asked last, and nobody has to ask again', async (t) => {
+  const scene = await SeederScene.create(t, { auth: 'bearer' });
+  const blob = scene.blob(SIZE);
+  const held = scene.registry.hold(blob.digest);
+  const [ending, fresh] = await Promise.all(
+    [1, 2].map(() => scene.registry.tokens.issue({ repositories: ['team/app'] })),
+  );
+  scene.registry.fail(blob.digest, { kind: 'cut', afterBytes: PIECE + 70_000 });
+  const offer = await scene.ask(blob, { authorization: `Bearer ${ending}` });
+  const { peer, swarm } = await scene.leech('node', blob, offer);
+  assert.equal((await scene.ask(blob, { authorization: `Bearer ${fresh}` })).kind, 'swarm');
+  scene.registry.fail(blob.digest, { kind: 'status', status: 401 });
+  held.releaseAll();
+  await swarm.waitForComplete({ signal: t.signal });
+  assert.deepEqual(await bytesOf(peer, blob), blob.bytes);
+  assert.deepEqual(
+    scene.gets(blob).map(({ authorization }) => authorization),
+    [ending, ending, fresh].map((token) => `Bearer ${token}`),
+  );
+});
+
+test('a registry that asks for a short wait gets it, before the first byte and within the blob', async (t) => {
+  const scene = await SeederScene.create(t);
+  const blob = scene.blob(SIZE);
+  const later = { kind: 'status', status: 429, headers: { 'retry-after': '0' } } as const;
+  scene.registry.fail(blob.digest, later);
+  scene.registry.fail(blob.digest, { kind: 'cut', afterBytes: PIECE + 70_000 });
+  scene.registry.fail(blob.digest, { ...later, status: 503 });
+  await pull(t, scene, blob);
+  assert.equal(scene.gets(blob).length, 4);
+});
+
+test('a registry that asks for a long wait is left alone for a minute at most, and the nodes are told at once', async (t) => {
+  const scene = await SeederScene.create(t);
+  const blob = scene.blob(SIZE);
+  scene.registry.fail(blob.digest, { kind: 'status', status: 429, headers: { 'retry-after': '3600' } });
+  assert.deepEqual(await scene.ask(blob), { kind: 'none', reason: 'REGISTRY_UNAVAILABLE' });
+  assert.deepEqual(await scene.ask(blob), { kind: 'none', reason: 'the registry asks to come later' });
+  assert.equal(scene.gets(blob).length, 1);
+  scene.clock.offsetMs += 60_000;
+  await pull(t, scene, blob);
+});
+
+test('a signed URL that has ended when a body breaks is asked for anew at the registry', async (t) => {
+  const scene = await SeederScene.create(t, { isRedirecting: true });
+  const blob = scene.blob(SIZE);
+  scene.registry.fail(blob.digest, { kind: 'cut', afterBytes: PIECE + 70_000 }, { at: 'cdn' });
+  scene.registry.fail(blob.digest, { kind: 'status', status: 403 }, { at: 'cdn' });
+  await pull(t, scene, blob);
+  assert.equal(scene.gets(blob).length, 3);
+});
+
+test('a registry that cuts each body goes on being read as long as each brings a good part', async (t) => {
+  const scene = await SeederScene.create(t);
+  const blob = scene.blob(7 * 1024 * 1024);
+  scene.registry.fail(blob.digest, { kind: 'cut', afterBytes: 1024 * 1024 + 70_000 }, { times: 6 });
+  await pull(t, scene, blob);
+  assert.equal(scene.gets(blob).length, 7);
+});
+
 test('wrong bytes are withdrawn everywhere and kept nowhere, and the blob is not read again for a minute', async (t) => {
   const scene = await SeederScene.create(t);
   const blob = scene.blob(SIZE);

@@ -15,7 +15,7 @@ import {
   type SwarmId,
   type Zone,
 } from '@sealift/core';
-import type { RegistryClient } from '@sealift/registry';
+import { type RegistryClient, retryAfterOf } from '@sealift/registry';
 import type { BlobStore, StoredBlob } from '@sealift/store';
 import type { PeerEngine } from './engine.ts';
 import type { Ingest } from './ingest.ts';
@@ -27,6 +27,7 @@ import {
   type BlobBody,
   ignoresRange,
   isPassing,
+  isRefusal,
   isRegistryFault,
   provesOtherSize,
   RegistryRead,
@@ -41,6 +42,14 @@ const MAX_READS = 64;
 /** Attempts with one set of credentials when the registry breaks a body, and the pause before each further one, in ms. */
 const ATTEMPTS = 4;
 const RETRY_PAUSE_MS = 500;
+/** Bytes of progress after which a registry that breaks its bodies gets all attempts anew. */
+const WORTHWHILE_BYTES = 1024 * 1024;
+/** Longest wait that the registry gets within a read when it asks for one (Retry-After), in ms: less than readers wait. */
+const MAX_RETRY_AFTER_MS = 10_000;
+/** The same before the first byte, in ms: the tracker, and a node behind it, wait for the offer meanwhile. */
+const MAX_OPENING_RETRY_AFTER_MS = 4_000;
+/** Longest time that a blob is not read for because the registry asked for more than that, in ms. */
+const MAX_REGISTRY_PAUSE_MS = 60_000;
 /** How long a blob whose bytes did not match its digest is not read again, in ms: a lying registry costs one read a minute. */
 const WITHDRAWN_PAUSE_MS = 60_000;
 /** The same for a blob that the store refused, in ms: it may have room again. */
@@ -96,6 +105,8 @@ export class RegistrySeeder {
   readonly #paused: PausedReads;
   /** Blobs that are not read for a while, and why. */
   readonly #refused = new Map<SwarmId, { readonly until: number; readonly reason: string }>();
+  /** The newest requester of each running read, whose credentials outlive those of the first. */
+  readonly #newest = new Map<SwarmId, SeedRequest>();
   readonly #abandoning = new Set<Promise<void>>();
   readonly #stopped = new AbortController();
 
@@ -164,6 +175,7 @@ export class RegistrySeeder {
       const offer = await abortable(this.#opening.get(request.swarmId) ?? this.#open(request), signal);
       return offer.kind === 'swarm' ? (this.#offerOf(request.swarmId) ?? offer) : offer;
     } catch (error) {
+      this.#heed(request.swarmId, error);
       this.#log.warn('ingest_failed', { digest: request.blob.digest, registry: request.blob.registry, error });
       return none(isAppError(error) ? error.code : 'the seeder failed');
     }
@@ -194,6 +206,7 @@ export class RegistrySeeder {
     const reading = this.#reading.get(swarmId);
     if (reading !== undefined && !this.#paused.has(swarmId)) {
       if (this.#engine.swarm(swarmId)?.isIngesting === true) {
+        this.#newest.set(swarmId, request);
         await this.#ensureGrant(blob, swarmId);
         return this.#offerOf(swarmId) ?? none('the read is ending');
       }
@@ -244,14 +257,13 @@ export class RegistrySeeder {
 
   /** Goes on with a read that an earlier process began. */
   async #takeOver(request: SeedRequest, stored: StoredBlob, heldCount: number): Promise<SeedOffer> {
-    const { blob, swarmId, authorization } = request;
+    const { swarmId } = request;
     const { geometry } = stored;
     const offset = heldCount * geometry.pieceLength;
-    const signal = this.#stopped.signal;
     let body: BlobBody | undefined;
     try {
       // First of all, so that credentials that do not read promise nothing.
-      if (offset < geometry.size) body = await this.#registry.openBlob(blob, { authorization, offset, signal });
+      if (offset < geometry.size) body = await this.#openBlob(request, { offset });
       if (body?.size !== undefined && body.size !== geometry.size) throw new AppError('GEOMETRY_INVALID');
     } catch (error) {
       body?.body.destroy();
@@ -263,8 +275,7 @@ export class RegistrySeeder {
   }
 
   async #readNew(request: SeedRequest): Promise<SeedOffer> {
-    const { blob, authorization } = request;
-    const body = await this.#registry.openBlob(blob, { authorization, signal: this.#stopped.signal });
+    const body = await this.#openBlob(request);
     try {
       const size = body.size ?? request.size;
       if (size === undefined || size === 0) return none('the registry does not say how long the blob is');
@@ -318,7 +329,9 @@ export class RegistrySeeder {
     const reading = this.#readToEnd(request, paused, from)
       .catch((error: unknown) => this.#broke(request, paused, error))
       .finally(() => {
-        if (this.#reading.get(swarmId) === reading) this.#reading.delete(swarmId);
+        if (this.#reading.get(swarmId) !== reading) return;
+        this.#reading.delete(swarmId);
+        this.#newest.delete(swarmId);
       });
     this.#reading.set(swarmId, reading);
     return this.#offerOf(swarmId) ?? none('the read is ending');
@@ -335,14 +348,20 @@ export class RegistrySeeder {
     this.#log.info('ingest_started', { swarmId, digest: blob.digest, registry: blob.registry, offset });
     try {
       if (stored !== undefined) await read.resumeFrom(stored, heldCount, { signal });
+      let asker = request;
+      let body = first;
       for (let attempt = 1; !read.isAtEnd; attempt += 1) {
+        const { offset: before } = read;
         try {
-          const isFirst = attempt === 1 && first !== undefined;
-          await read.take(isFirst ? first : await this.#openRest(request, read), { signal });
+          await read.take(body ?? (await this.#openRest(asker, read)), { signal });
         } catch (error) {
-          if (attempt >= ATTEMPTS || signal.aborted || !isPassing(error)) throw error;
-          await delay(RETRY_PAUSE_MS * attempt, undefined, { signal });
+          if (signal.aborted) throw error;
+          if (read.offset - before >= WORTHWHILE_BYTES) attempt = 1;
+          const newest = isRefusal(error) ? this.#takeNewest(asker) : undefined;
+          if (newest !== undefined) asker = newest;
+          else await this.#pauseBefore(attempt, error);
         }
+        body = undefined;
       }
     } finally {
       first?.body.destroy();
@@ -353,21 +372,54 @@ export class RegistrySeeder {
     } else await this.#withdraw(blob, swarmId, ingest);
   }
 
-  /** Opens what is left to read, or all where the registry gives no part. */
-  async #openRest({ blob, authorization }: SeedRequest, read: RegistryRead): Promise<BlobBody> {
+  /** Whoever asked last, if that is not the one whose credentials have just ended; each is tried once. */
+  #takeNewest({ swarmId, authorization }: SeedRequest): SeedRequest | undefined {
+    const newest = this.#newest.get(swarmId);
+    this.#newest.delete(swarmId);
+    return newest?.authorization === authorization ? undefined : newest;
+  }
+
+  /** Waits before the attempt after this one; throws `error` if there is to be none. */
+  async #pauseBefore(attempt: number, error: unknown): Promise<void> {
+    const wanted = retryAfterOf(error) ?? 0;
+    if (attempt >= ATTEMPTS || !isPassing(error) || wanted > MAX_RETRY_AFTER_MS) throw error;
+    await delay(Math.max(RETRY_PAUSE_MS * attempt, wanted), undefined, { signal: this.#stopped.signal });
+  }
+
+  /** Opens a blob, a second time where the registry asks for a short wait first. */
+  async #openBlob({ blob, authorization }: SeedRequest, { offset = 0 } = {}): Promise<BlobBody> {
     const signal = this.#stopped.signal;
     try {
-      return await this.#registry.openBlob(blob, { authorization, offset: read.offset, signal });
+      return await this.#registry.openBlob(blob, { authorization, offset, signal });
+    } catch (error) {
+      const wanted = retryAfterOf(error);
+      if (wanted === undefined || wanted > MAX_OPENING_RETRY_AFTER_MS) throw error;
+      await delay(wanted, undefined, { signal });
+      return await this.#registry.openBlob(blob, { authorization, offset, signal });
+    }
+  }
+
+  /** Does not read a blob before the time that the registry asked for. */
+  #heed(swarmId: SwarmId, error: unknown): void {
+    const wanted = retryAfterOf(error) ?? 0;
+    if (wanted > 0) this.#refuse(swarmId, 'the registry asks to come later', Math.min(wanted, MAX_REGISTRY_PAUSE_MS));
+  }
+
+  /** Opens what is left to read, or all where the registry gives no part. */
+  async #openRest(request: SeedRequest, read: RegistryRead): Promise<BlobBody> {
+    try {
+      return await this.#openBlob(request, { offset: read.offset });
     } catch (error) {
       if (!ignoresRange(error)) throw error;
       read.restart();
-      return await this.#registry.openBlob(blob, { authorization, signal });
+      return await this.#openBlob(request);
     }
   }
 
   /** A read has ended before its time: keeps what can go on, and lets go of the rest. Never throws. */
   async #broke({ blob, swarmId }: SeedRequest, paused: PausedRead, error: unknown): Promise<void> {
     const { read, ingest } = paused;
+    this.#heed(swarmId, error);
     this.#log.warn('ingest_failed', { swarmId, digest: blob.digest, offset: read.offset, error });
     try {
       if (provesOtherSize(error)) await this.#withdraw(blob, swarmId, ingest);

@@ -1,10 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AppError, type BlobRef, type Clock, type Logger } from '@sealift/core';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError, type BlobRef, type Clock, isAppError, type Logger } from '@sealift/core';
+import { retryAfterOf } from '@sealift/registry';
 import { blobHead, writeBlobHead } from './blob-head.ts';
 import { BodySink } from './body-sink.ts';
 import type { ProxyLimits } from './limits.ts';
 import { openInTime } from './open-in-time.ts';
 import type { BlobRequest, BlobSource, OpenBlob } from './ports.ts';
+
+/** Bytes of progress after which a registry that breaks its answers again and again gets all its tries anew. */
+const WORTHWHILE_BYTES = 1024 * 1024;
 
 /** Body bytes of one blob answer, by where they came from. */
 export interface BlobBytes {
@@ -119,7 +124,10 @@ export class BlobResponder {
     return true;
   }
 
-  /** Fills the sink from the registry, as far as that helps. Each try goes on where the one before stopped. */
+  /**
+   * Fills the sink from the registry, as far as that helps. Each try goes on where the one before stopped; one that the
+   * registry asks to come later does so, within limits.
+   */
   async #finish(
     sink: BodySink,
     {
@@ -129,19 +137,52 @@ export class BlobResponder {
       signal,
     }: Pick<BlobExchange, 'response' | 'blobRequest' | 'signal'> & { size: number },
   ): Promise<void> {
-    const maxTries = this.#limits.retryDelaysMs.length + 1;
-    for (let tries = 0; tries < maxTries && !signal.aborted && !response.destroyed; tries += 1) {
-      const offset = sink.position;
+    const { retryDelaysMs, maxRetryAfterMs } = this.#limits;
+    let delays = [...retryDelaysMs];
+    let knowsRanges = true;
+    while (!signal.aborted && !response.destroyed) {
+      const { position } = sink;
+      const offset = knowsRanges ? position : 0;
       try {
         await sink.take(async (options) => {
           const rest = await this.#registry.openBlob(blob, { authorization, offset, ...options });
-          if (rest.offset === offset && (rest.size === undefined || rest.size === size)) return rest.body;
+          if (rest.offset === offset && (rest.size === undefined || rest.size === size)) {
+            return without(position - offset, rest.body);
+          }
           throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'the registry sent another part than asked for' });
         });
         return;
       } catch (error) {
-        if (!signal.aborted) this.#log.warn('pass_through_failed', { ...blob, offset: sink.position, error });
+        if (signal.aborted) return;
+        this.#log.warn('pass_through_failed', { ...blob, offset: sink.position, error });
+        // The next token is the runtime's to bring, with its next request.
+        if (isAppError(error, 'REGISTRY_REFUSED')) return;
+        if (knowsRanges && ignoresRange(error)) {
+          knowsRanges = false;
+          continue;
+        }
+        if (sink.position - position >= WORTHWHILE_BYTES) delays = [...retryDelaysMs];
+        const delay = delays.shift();
+        if (delay === undefined) return;
+        const wanted = Math.min(retryAfterOf(error) ?? 0, maxRetryAfterMs);
+        await sleep(Math.max(delay, wanted), undefined, { signal }).catch(() => {
+          // The client has gone.
+        });
       }
     }
   }
+}
+
+/** The chunks of `body` behind its first `bytes`. */
+async function* without(bytes: number, body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let left = bytes;
+  for await (const chunk of body) {
+    if (left < chunk.length) yield chunk.subarray(left);
+    left = Math.max(0, left - chunk.length);
+  }
+}
+
+/** Whether the registry gives the blob only as a whole. */
+function ignoresRange(error: unknown): boolean {
+  return isAppError(error, 'REGISTRY_UNAVAILABLE') && error.details['status'] === 200;
 }

@@ -185,10 +185,35 @@ test('a registry that is cut while it follows is asked for the rest again', asyn
   assert.equal(registry.counts(digest).gets, 2);
 });
 
+test('a registry that knows no ranges is read from its start, and the client sees none of it twice', async (t) => {
+  const { registry, proxy, digest, ask } = await setUp(t);
+  proxy.blobs.fail(digest, { kind: 'throw', afterBytes: 333_333 });
+  registry.fail(digest, { kind: 'ignore-range' }, { times: 100 });
+  assert.ok((await ask()).body.equals(BLOB));
+  assert.equal((await proxy.served())[0]?.registry, SIZE - 333_333);
+});
+
+test('a registry that asks to come later while it follows is asked later, and the body comes out whole', async (t) => {
+  const { registry, proxy, digest, ask } = await setUp(t, { limits: { maxRetryAfterMs: 20 } });
+  proxy.blobs.fail(digest, { kind: 'throw', afterBytes: 100_000 });
+  registry.fail(digest, { kind: 'status', status: 429, headers: { 'retry-after': '3600' } });
+  registry.fail(digest, { kind: 'status', status: 503, headers: { 'retry-after': '0' } });
+  assert.ok((await ask()).body.equals(BLOB));
+  assert.equal(registry.counts(digest).gets, 3);
+});
+
+test('a signed URL that ended while the registry follows is asked for anew', async (t) => {
+  const { registry, proxy, digest, ask } = await setUp(t, { isRedirecting: true });
+  proxy.blobs.fail(digest, { kind: 'throw', afterBytes: 100_000 });
+  registry.fail(digest, { kind: 'cut', afterBytes: 200_000 }, { at: 'cdn' });
+  registry.fail(digest, { kind: 'status', status: 403 }, { at: 'cdn' });
+  assert.ok((await ask()).body.equals(BLOB));
+  assert.equal(registry.counts(digest).gets, 3);
+});
+
 for (const [name, fault] of [
   ['refuses', { kind: 'status', status: 401 }],
   ['is broken', { kind: 'status', status: 500 }],
-  ['ignores Range', { kind: 'ignore-range' }],
   ['resets', { kind: 'reset' }],
   [
     'sends a blob of another size',

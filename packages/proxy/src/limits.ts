@@ -34,6 +34,8 @@ export interface ProxyLimits {
   readonly readTimeoutMs: number;
   /** Pauses before a repeated request to an upstream, in ms; their number is the number of repetitions. */
   readonly retryDelaysMs: readonly number[];
+  /** Longest wait that a registry gets when it asks for one in the middle of an answer of ours, in ms. */
+  readonly maxRetryAfterMs: number;
   /** How long `stop` lets running responses go on, in ms. */
   readonly stopTimeoutMs: number;
 }
@@ -76,6 +78,8 @@ export const DEFAULT_LIMITS: ProxyLimits = Object.freeze({
   readTimeoutMs: 600_000,
   // dockerd does not repeat GET /v2/ or a manifest request, so a passing fault must end here. Short: a person waits.
   retryDelaysMs: Object.freeze([100, 500]),
+  // The body is on its way already, so the choice is to wait or to cut it. Rate limits reckon in some ten seconds.
+  maxRetryAfterMs: 30_000,
   // Supervisors commonly kill after 10 s; a cut body is resumed by the runtime, so waiting for gigabytes gains nothing.
   stopTimeoutMs: 8000,
 });

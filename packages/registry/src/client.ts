@@ -8,6 +8,7 @@ import {
   isAppError,
   isDigest,
   type RegistryHost,
+  systemClock,
 } from '@sealift/core';
 import { parseChallenge } from './auth-challenge.ts';
 import { checkAuthorization } from './authorization.ts';
@@ -21,6 +22,7 @@ import type { ProbeAnswer } from './probe.ts';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.ts';
 import { isTag } from './reference.ts';
 import type { RegistryConfig } from './registry-config.ts';
+import { parseRetryAfter } from './retry-after.ts';
 import { upstreamOrigin } from './upstream.ts';
 
 /** Longest manifest, in bytes: what the OCI distribution-spec asks registries to accept. */
@@ -148,7 +150,7 @@ export class RegistryClient {
     try {
       // A no of a host that we were sent to, such as a signed URL that has ended, is not the registry's no.
       if (url.origin !== from.origin && answer.statusCode >= 400) {
-        throw outOfOrder('the host that the registry redirects to refuses', answer.statusCode);
+        throw outOfOrder('the host that the registry redirects to refuses', answer.statusCode, answer.headers);
       }
       const size = offset > 0 ? sizeOfRest(answer, offset) : sizeOfWhole(answer);
       return { size, offset, body: new BlobBody(answer.body, { signal }) };
@@ -264,7 +266,7 @@ function blobUrl(blob: BlobRef): URL {
 
 /** Checks an answer to a request for the whole blob. */
 function sizeOfWhole({ statusCode, headers }: Answer): number | undefined {
-  refuseUnless(200, statusCode);
+  refuseUnless(200, statusCode, headers);
   refuseEncoded(headers);
   return parseContentLength(headers['content-length']);
 }
@@ -272,7 +274,7 @@ function sizeOfWhole({ statusCode, headers }: Answer): number | undefined {
 /** Checks an answer to a request for all from `offset` on (RFC 9110 §15.3.7). */
 function sizeOfRest({ statusCode, headers }: Answer, offset: number): number | undefined {
   if (statusCode === 200) throw outOfOrder('the registry ignores Range', statusCode);
-  refuseUnless(206, statusCode);
+  refuseUnless(206, statusCode, headers);
   refuseEncoded(headers);
   const range = parseContentRange(headers['content-range']);
   const isRest = range?.first === offset && (range.size === undefined || range.last === range.size - 1);
@@ -284,10 +286,10 @@ function sizeOfRest({ statusCode, headers }: Answer, offset: number): number | u
   return range.size;
 }
 
-function refuseUnless(expected: number, status: number): void {
+function refuseUnless(expected: number, status: number, headers: Answer['headers']): void {
   if (status === expected) return;
   if (status === 401 || status === 403 || status === 404) throw new AppError('REGISTRY_REFUSED', { status });
-  throw outOfOrder('an unexpected status', status);
+  throw outOfOrder('an unexpected status', status, headers);
 }
 
 function refuseEncoded(headers: Answer['headers']): void {
@@ -295,6 +297,8 @@ function refuseEncoded(headers: Answer['headers']): void {
   if (encoding !== undefined && encoding !== 'identity') throw outOfOrder('an encoded body that was not asked for');
 }
 
-function outOfOrder(reason: string, status?: number): AppError {
-  return new AppError('REGISTRY_UNAVAILABLE', { reason, status });
+function outOfOrder(reason: string, status?: number, headers?: Answer['headers']): AppError {
+  const { 'retry-after': retryAfter, date } = headers ?? {};
+  const retryAfterMs = parseRetryAfter(retryAfter, { date, now: systemClock.now() });
+  return new AppError('REGISTRY_UNAVAILABLE', { reason, status, retryAfterMs });
 }

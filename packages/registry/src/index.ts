@@ -16,5 +16,6 @@ export { type KeySet, parseKeySet } from './registry-token/key-set.ts';
 export { type RegistryTokenConfig, RegistryTokens, type TokenUse } from './registry-token/registry-tokens.ts';
 export { RemoteKeys } from './registry-token/remote-keys.ts';
 export { type SigningKey, suits } from './registry-token/signing-key.ts';
+export { retryAfterOf } from './retry-after.ts';
 export { fetchToken } from './token.ts';
 export { DOCKER_HUB, upstreamOrigin } from './upstream.ts';
