@@ -55,6 +55,41 @@ suite('sealift node', () => {
       assert.equal(await node.stop(), 0);
     }));
 
+  test('whose front is killed leaves no engine behind, and the next front has the store', () =>
+    inTemporaryDirectory(async (directory) => {
+      const killed = new CliProcess(lonelyNode(directory));
+      await killed.logs('started');
+      const { engine } = await readNodeStatus(directory);
+      assert.equal(await killed.stop('SIGKILL'), 'SIGKILL');
+      const node = new CliProcess(lonelyNode(directory));
+      await node.logs('store_opened');
+      // One that still had the store would have kept the new one out.
+      assert.throws(() => process.kill((engine as { pid: number }).pid, 0), { code: 'ESRCH' });
+      assert.equal(await node.stop(), 0, node.said);
+    }));
+
+  test('goes on, as its status shows, while its engine is started again', () =>
+    inTemporaryDirectory(async (directory) => {
+      const node = new CliProcess(lonelyNode(directory));
+      await node.logs('started');
+      const { pid } = (await readNodeStatus(directory))['engine'] as { pid: number };
+      process.kill(pid, 'SIGKILL');
+      const exit = await node.logs('engine_exited');
+      assert.deepEqual([exit['pid'], exit['signal'], exit['restartInMs']], [pid, 'SIGKILL', 0]);
+      const { engine } = (await readNodeStatus(directory)) as { engine: { pid: number; restarts: number } };
+      assert.equal(engine.restarts, 1);
+      assert.notEqual(engine.pid, pid);
+      assert.equal(await node.stop(), 0, node.said);
+    }));
+
+  test('is asked for its engine by no other name', () =>
+    inTemporaryDirectory(async (directory) => {
+      const [, ...flags] = lonelyNode(directory);
+      const engine = new CliProcess(['node-engine', ...flags]);
+      assert.equal(await engine.ended(), 64);
+      assert.match(engine.said, /started by `sealift node` only/);
+    }));
+
   const diskFaults = [
     {
       name: 'full',

@@ -35,7 +35,7 @@ export class EngineSupervisor implements Service {
   readonly #policy: RestartPolicy;
   readonly #log: Logger;
   readonly #first = Promise.withResolvers<FirstStart>();
-  readonly #questions = new Map<number, (status: Record<string, unknown>) => void>();
+  readonly #questions = new Map<number, (status: Record<string, unknown> | undefined) => void>();
   #run: EngineRun | undefined;
   #isHeard = false;
   #isReady = false;
@@ -70,7 +70,7 @@ export class EngineSupervisor implements Service {
     readonly pid: number | null;
     readonly restarts: number;
   } {
-    const state = this.#isReady ? 'running' : this.#isStopped ? 'stopped' : 'starting';
+    const state = this.#isStopped ? 'stopped' : this.#isReady ? 'running' : 'starting';
     return { state, pid: this.#run?.pid ?? null, restarts: this.#restarts };
   }
 
@@ -180,7 +180,7 @@ export class EngineSupervisor implements Service {
     this.#isHeard = false;
     this.#isReady = false;
     this.#user.detach();
-    for (const answer of this.#questions.values()) answer({});
+    for (const answer of this.#questions.values()) answer(undefined);
     if (this.#isStopped) return;
     this.#isFirst = false;
     this.#first.resolve({ kind: 'delayed' });
