@@ -94,7 +94,11 @@ async function start({
   const peers = peer === undefined ? [] : [{ host: peer.host, port: peer.port, peerId: peerIdOf(peer.nodeId) }];
   const engine = new PeerEngine({
     identity,
-    grants: { grantFor: (id) => (id === swarmId ? grant : undefined), onChange: () => () => {} },
+    grants: {
+      grantFor: (id) => (id === swarmId ? grant : undefined),
+      onChange: () => () => {},
+      dropRevoked: () => {},
+    },
     store,
     announce: async () => ({ intervalMs: ANNOUNCE_INTERVAL_MS, complete: 1, incomplete: 1, peers }),
     listen: { host: '127.0.0.1', port: 0 },

@@ -47,7 +47,7 @@ test('T-18: peers that hear of a denial cut the running connection and take no n
   const running = await dial();
   running.greet(blob.swarmId, mallory, await mint());
   await running.opened();
-  peers.tracker.deny = { version: 1, nodeIds: [mallory] };
+  peers.tracker.deny = { version: 1, nodeIds: [mallory], revocations: [] };
   // A new grant is announced, and the answer brings the list.
   await seeder.grant(blob);
   await running.closed;

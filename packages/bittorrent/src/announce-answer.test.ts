@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isAppError, parseNodeId } from '@sealift/core';
+import {
+  isAppError,
+  parseDigest,
+  parseNodeId,
+  parseRegistryHost,
+  parseRepository,
+  type Revocation,
+} from '@sealift/core';
 import fc from 'fast-check';
 import {
   type AnnounceAnswer,
@@ -11,7 +18,17 @@ import {
 import { MAX_ANNOUNCED_PEERS } from './announced-peer.ts';
 import { type BencodeInput, encodeBencode } from './bencode.ts';
 
+const DIGEST = `sha256:${'a'.repeat(64)}`;
 const count = fc.nat({ max: 1_000_000 });
+const revocation: fc.Arbitrary<Revocation> = fc.record(
+  {
+    registry: fc.constantFrom('registry.example', '[::1]:5000').map(parseRegistryHost),
+    repository: fc.constantFrom('app', 'team/app').map(parseRepository),
+    digest: fc.constant(parseDigest(DIGEST)),
+    provenBefore: count.map((seconds) => seconds * 1000),
+  },
+  { requiredKeys: ['registry', 'repository', 'provenBefore'], noNullPrototype: true },
+);
 const anyAnswer: fc.Arbitrary<AnnounceAnswer> = fc.record(
   {
     intervalMs: fc.integer({ min: 1, max: 86_400 }).map((seconds) => seconds * 1000),
@@ -32,7 +49,11 @@ const anyAnswer: fc.Arbitrary<AnnounceAnswer> = fc.record(
       { maxLength: 5 },
     ),
     deny: fc.record(
-      { version: count, nodeIds: fc.array(fc.constantFrom('node-1', 'a', 'z9').map(parseNodeId), { maxLength: 3 }) },
+      {
+        version: count,
+        nodeIds: fc.array(fc.constantFrom('node-1', 'a', 'z9').map(parseNodeId), { maxLength: 3 }),
+        revocations: fc.array(revocation, { maxLength: 3 }),
+      },
       { noNullPrototype: true },
     ),
   },
@@ -74,6 +95,7 @@ test('arbitrary bytes and values give an answer or ANNOUNCE_FAILED', () => {
     'failure reason',
     'sl_deny',
     'sl_deny_version',
+    'sl_revoked',
   );
   const changed = fc
     .array(fc.tuple(keys, scalar), { maxLength: 3 })
@@ -115,7 +137,11 @@ test('the version alone is no deny list', () => {
 });
 
 test('an emptied deny list is one', () => {
-  assert.deepEqual(decodeAnnounceAnswer(answer({ sl_deny_version: 4, sl_deny: [] })).deny, { version: 4, nodeIds: [] });
+  assert.deepEqual(decodeAnnounceAnswer(answer({ sl_deny_version: 4, sl_deny: [] })).deny, {
+    version: 4,
+    nodeIds: [],
+    revocations: [],
+  });
 });
 
 test('keys that we do not know are ignored', () => {
@@ -137,9 +163,16 @@ test('the failure reason is passed on, cut and without what looks like a token',
   );
 });
 
+test('a refusal that brings the deny list is given with it', () => {
+  const list = { sl_deny_version: 2, sl_deny: [], sl_revoked: [[7, 'registry.example', 'app', DIGEST]] };
+  const { deny, refusal, peers } = decodeAnnounceAnswer(answer({ 'failure reason': 'GRANT_REJECTED: x', ...list }));
+  assert.match(refusal?.message ?? '', /GRANT_REJECTED/);
+  assert.deepEqual([peers, deny?.revocations[0]?.provenBefore], [[], 7_000]);
+});
+
 test('a deny list of ten thousand nodes fits an answer', () => {
   const nodeIds = Array.from({ length: 10_000 }, (_, index) => parseNodeId(`node-${index}`.padEnd(63, 'x')));
-  const deny = { version: 1, nodeIds };
+  const deny = { version: 1, nodeIds, revocations: [] };
   const bytes = encodeAnnounceAnswer({ intervalMs: 1000, complete: 0, incomplete: 0, peers: [], deny });
   assert.equal(decodeAnnounceAnswer(bytes).deny?.nodeIds.length, 10_000);
 });
@@ -177,6 +210,26 @@ const refused: readonly (readonly [string, Readonly<Record<string, BencodeInput>
   ['with a deny list without version', { sl_deny: [] }],
   ['with a deny list that is text', { sl_deny: 'node-1', sl_deny_version: 1 }],
   ['with a denied node id that is none', { sl_deny: ['Node 1'], sl_deny_version: 1 }],
+  ['with revocations beside no deny list', { sl_revoked: [], sl_deny_version: 1 }],
+  ['with revocations that are text', { sl_deny: [], sl_deny_version: 1, sl_revoked: 'x' }],
+  ...(
+    [
+      ['that is text', 'x'],
+      ['of a registry alone', [1, 'registry.example']],
+      ['with more than a digest', [1, 'registry.example', 'app', DIGEST, 'x']],
+      ['without a moment', ['1', 'registry.example', 'app']],
+      ['before all time', [-1, 'registry.example', 'app']],
+      ['after all time', [Number.MAX_SAFE_INTEGER, 'registry.example', 'app']],
+      ['of a registry that is none', [1, 'registry example', 'app']],
+      ['of a repository that is none', [1, 'registry.example', 'App']],
+      ['of a digest that is none', [1, 'registry.example', 'app', 'sha256:1']],
+      ['of a number', [1, 'registry.example', 7]],
+    ] as const
+  ).map(
+    ([what, revoked]) =>
+      [`with a revocation ${what}`, { sl_deny: [], sl_deny_version: 1, sl_revoked: [revoked] }] as const,
+  ),
+  ['that fails and has a deny list that is none', { 'failure reason': 'x', sl_deny: 'x', sl_deny_version: 1 }],
   ['with a negative deny version', { sl_deny: [], sl_deny_version: -1 }],
   ['that fails without a reason', { 'failure reason': 1 }],
   ['that is longer than the limit', { zz: Buffer.alloc(MAX_ANNOUNCE_ANSWER_LENGTH) }],

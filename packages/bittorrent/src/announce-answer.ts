@@ -1,5 +1,16 @@
-import { AppError, type NodeId, parseNodeId, parseSwarmId, redactText, type SwarmId } from '@sealift/core';
-import { ANNOUNCE_KEYS, type DenyList } from './announce-extras.ts';
+import {
+  AppError,
+  type NodeId,
+  parseDigest,
+  parseNodeId,
+  parseRegistryHost,
+  parseRepository,
+  parseSwarmId,
+  type Revocation,
+  redactText,
+  type SwarmId,
+} from '@sealift/core';
+import { ANNOUNCE_KEYS, type DenyList, encodeAnnounceExtras } from './announce-extras.ts';
 import { type AnnouncedPeer, decodePeerList } from './announced-peer.ts';
 import { type BencodeInput, type BencodeValue, decodeBencode, encodeBencode } from './bencode.ts';
 
@@ -27,6 +38,8 @@ export interface AnnounceAnswer {
   readonly deny?: DenyList;
   /** The info hash under which the swarm is open to every certificate of the cluster; absent where it is not public. */
   readonly publicInfoHash?: SwarmId;
+  /** The tracker refused the announce, and names no peers. It says so in this way only where it has a deny list to send. */
+  readonly refusal?: AppError;
 }
 
 /** Encodes an answer with peers as dictionaries, as our tracker gives it. */
@@ -39,8 +52,8 @@ export function encodeAnnounceAnswer(answer: AnnounceAnswer): Buffer {
     ['peers', peers.map(encodePeer)],
   ]);
   if (deny !== undefined) {
-    entries.set(ANNOUNCE_KEYS.answerDenyVersion, deny.version);
-    entries.set(ANNOUNCE_KEYS.answerDeny, deny.nodeIds);
+    // No version of an asker is negative, so it is the whole list.
+    for (const [key, value] of Object.entries(encodeAnnounceExtras(deny, -1))) entries.set(key, value);
   }
   if (publicInfoHash !== undefined) entries.set(ANNOUNCE_KEYS.publicInfoHash, Buffer.from(publicInfoHash, 'hex'));
   return encodeBencode(entries);
@@ -54,10 +67,11 @@ export function encodeAnnounceAnswer(answer: AnnounceAnswer): Buffer {
 export function decodeAnnounceAnswer(bytes: Uint8Array): AnnounceAnswer {
   const entries = decodeDictionary(bytes);
   const failure = entries.get('failure reason');
-  if (failure !== undefined) throw refusal(failure);
+  const refusal = failure === undefined ? undefined : refusalOf(failure);
+  const deny = readDenyList(entries);
+  if (refusal !== undefined && deny === undefined) throw refusal;
   const interval = readCount(entries, 'interval', 1, MAX_INTERVAL_S);
   if (interval === undefined) throw invalid('no interval');
-  const deny = readDenyList(entries);
   const publicInfoHash = readInfoHash(entries.get(ANNOUNCE_KEYS.publicInfoHash));
   return {
     intervalMs: interval * 1000,
@@ -66,6 +80,7 @@ export function decodeAnnounceAnswer(bytes: Uint8Array): AnnounceAnswer {
     peers: decodePeerList(entries.get('peers'), entries.get('peers6')),
     ...(deny === undefined ? {} : { deny }),
     ...(publicInfoHash === undefined ? {} : { publicInfoHash }),
+    ...(refusal === undefined ? {} : { refusal }),
   };
 }
 
@@ -104,10 +119,34 @@ function readCount(
 function readDenyList(entries: ReadonlyMap<string, BencodeValue>): DenyList | undefined {
   const version = readCount(entries, ANNOUNCE_KEYS.answerDenyVersion, 0, Number.MAX_SAFE_INTEGER);
   const list = entries.get(ANNOUNCE_KEYS.answerDeny);
-  if (list === undefined) return undefined;
+  const revoked = entries.get(ANNOUNCE_KEYS.answerRevoked);
+  if (list === undefined && revoked === undefined) return undefined;
   if (version === undefined) throw invalid('deny list without version');
   if (!Array.isArray(list)) throw invalid('deny list is not a list');
-  return { version, nodeIds: list.map(readNodeId) };
+  if (revoked !== undefined && !Array.isArray(revoked)) throw invalid('revocations are not a list');
+  return { version, nodeIds: list.map(readNodeId), revocations: (revoked ?? []).map(readRevocation) };
+}
+
+function readRevocation(value: BencodeValue): Revocation {
+  if (!Array.isArray(value) || value.length < 3 || value.length > 4) throw invalid('a revocation is not well-formed');
+  const [seconds, registry, repository, digest] = value;
+  const provenBefore = typeof seconds === 'number' ? seconds * 1000 : Number.NaN;
+  if (!Number.isSafeInteger(provenBefore) || provenBefore < 0) throw invalid('a revocation without its moment');
+  try {
+    return {
+      registry: parseRegistryHost(readText(registry)),
+      repository: parseRepository(readText(repository)),
+      ...(digest === undefined ? {} : { digest: parseDigest(readText(digest)) }),
+      provenBefore,
+    };
+  } catch (cause) {
+    throw invalid('a revocation is not well-formed', cause);
+  }
+}
+
+function readText(value: BencodeValue | undefined): string {
+  if (!(value instanceof Uint8Array)) throw invalid('a revocation names what is no text');
+  return Buffer.from(value).toString('latin1');
 }
 
 function readInfoHash(value: BencodeValue | undefined): SwarmId | undefined {
@@ -126,7 +165,7 @@ function readNodeId(value: BencodeValue): NodeId {
   }
 }
 
-function refusal(failure: BencodeValue): AppError {
+function refusalOf(failure: BencodeValue): AppError {
   const text =
     failure instanceof Uint8Array ? Buffer.from(failure.subarray(0, MAX_REASON_LENGTH)).toString('utf8') : '';
   return new AppError('ANNOUNCE_FAILED', { reason: 'the tracker refused', failure: redactText(text) });

@@ -84,10 +84,12 @@ test('a peer id of the caller takes the place of the neutral one', () => {
 });
 
 test('the deny list goes out only to an asker with another version', () => {
-  const deny = { version: 7, nodeIds: [parseNodeId('node-1')] };
+  const deny = { version: 7, nodeIds: [parseNodeId('node-1')], revocations: [] };
   assert.deepEqual(encodeAnnounceExtras(deny, 7), { sl_deny_version: 7 });
   assert.deepEqual(encodeAnnounceExtras(deny, 6), { sl_deny_version: 7, sl_deny: ['node-1'] });
   assert.deepEqual(encodeAnnounceExtras(deny, 8), { sl_deny_version: 7, sl_deny: ['node-1'] });
+  // The same object, which the tracker encodes once.
+  assert.equal(encodeAnnounceExtras(deny, 8), encodeAnnounceExtras(deny, 6));
 });
 
 test('what is not a version counts as none', () => {

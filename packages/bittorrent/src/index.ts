@@ -4,7 +4,13 @@
  */
 export { type AnnounceAnswer, decodeAnnounceAnswer, encodeAnnounceAnswer } from './announce-answer.ts';
 export { AnnounceClient } from './announce-client.ts';
-export { ANNOUNCE_KEYS, type DenyList, encodeAnnounceExtras, parseDenyVersion } from './announce-extras.ts';
+export {
+  ANNOUNCE_KEYS,
+  type AnnounceExtras,
+  type DenyList,
+  encodeAnnounceExtras,
+  parseDenyVersion,
+} from './announce-extras.ts';
 export { type AnnounceRequest, encodeAnnounceQuery } from './announce-request.ts';
 export type { AnnouncedPeer } from './announced-peer.ts';
 export { type BencodeInput, type BencodeLimits, type BencodeValue, decodeBencode, encodeBencode } from './bencode.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { parseDigest, parseNodeId, parseSwarmId, parseZone } from '@sealift/core';
+import { parseDigest, parseNodeId, parseRegistryHost, parseRepository, parseSwarmId, parseZone } from '@sealift/core';
 import { decodeAnnounceAnswer, encodeAnnounceAnswer } from './announce-answer.ts';
 import { encodeAnnounceQuery } from './announce-request.ts';
 import { newContentKey } from './content-key.fixture.ts';
@@ -115,7 +115,17 @@ test('the announce is that of the protocol document', () => {
     complete: 1,
     incomplete: 2,
     peers: [{ peerId: Buffer.from('-SL0001-abcdefghijkl'), host: '10.0.0.7', port: 6881 }],
-    deny: { version: 4, nodeIds: [parseNodeId('node-9')] },
+    deny: {
+      version: 4,
+      nodeIds: [parseNodeId('node-9')],
+      revocations: [
+        {
+          registry: parseRegistryHost('registry.example'),
+          repository: parseRepository('team/app'),
+          provenBefore: 1_800_000_000_000,
+        },
+      ],
+    },
   };
   assert.deepEqual(encodeAnnounceAnswer(answer), vector('text', 'announce-answer'));
   assert.deepEqual(decodeAnnounceAnswer(vector('text', 'announce-answer')), answer);

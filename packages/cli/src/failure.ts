@@ -9,6 +9,8 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
   'ID_INVALID',
   'KEY_FILE_UNSAFE',
   'LISTEN_NOT_LOOPBACK',
+  'REGISTRY_INVALID',
+  'REPOSITORY_INVALID',
 ]);
 
 /** What to do about a refusal of the operating system, by errno. */

@@ -12,6 +12,7 @@ import {
   DENY_OPTIONS,
   KNOWN_VARIABLES,
   NODE_OPTIONS,
+  REVOKE_OPTIONS,
   STATUS_OPTIONS,
   STORE_VERIFY_OPTIONS,
   TOKEN_OPTIONS,
@@ -77,6 +78,14 @@ add(
   program.command('allow').argument('<node-id>').description('take a node off the deny list'),
   DENY_OPTIONS,
   async () => (await import('./commands/deny.ts')).runAllow,
+);
+add(
+  program
+    .command('revoke')
+    .argument('[registry/repository]')
+    .description('take back the rights to a repository that were proven up to now: grants end, transfers are cut'),
+  REVOKE_OPTIONS,
+  async () => (await import('./commands/revoke.ts')).runRevoke,
 );
 const ca = program.command('ca').description("the cluster's certificate authority, and its rotation");
 add(

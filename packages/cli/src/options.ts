@@ -1,4 +1,4 @@
-import { LOG_LEVELS, parseClusterId, parseNodeId, parseZone } from '@sealift/core';
+import { LOG_LEVELS, parseClusterId, parseDigest, parseNodeId, parseZone } from '@sealift/core';
 import { defaulted, list, type OptionTable, optional, required, toggle, variableOf } from './config.ts';
 import {
   parseAuditQuota,
@@ -246,6 +246,17 @@ export const TOKEN_OPTIONS = {
 /** `sealift deny` and `sealift allow`. */
 export const DENY_OPTIONS = { data: trackerData, caPassphraseFile } as const satisfies OptionTable;
 
+/** `sealift revoke`. */
+export const REVOKE_OPTIONS = {
+  data: trackerData,
+  digest: optional('--digest', parseDigest, {
+    placeholder: 'DIGEST',
+    help: 'only this blob, as sha256:<hex>, instead of the whole repository',
+  }),
+  list: toggle('--list', 'show the revocations that count still, one line of JSON each'),
+  caPassphraseFile,
+} as const satisfies OptionTable;
+
 /** `sealift ca status` and `sealift ca rotate`. */
 export const CA_OPTIONS = { data: trackerData, caPassphraseFile } as const satisfies OptionTable;
 
@@ -320,6 +331,7 @@ export const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
     NODE_OPTIONS,
     TOKEN_OPTIONS,
     DENY_OPTIONS,
+    REVOKE_OPTIONS,
     CA_RETIRE_OPTIONS,
     AUDIT_OPTIONS,
     STATUS_OPTIONS,

@@ -121,6 +121,36 @@ suite('the command line', { concurrency: 2 }, () => {
       status: 64,
     }),
     () => ({
+      mistake: 'a revocation of nothing',
+      args: ['revoke', '--data', directory],
+      says: /--list: name a registry and a repository, or ask for the list, not both/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a revocation of a registry alone',
+      args: ['revoke', 'registry.example', '--data', directory],
+      says: /write a registry and a repository, for example/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a revocation of a repository that is none',
+      args: ['revoke', 'registry.example/Team', '--data', directory],
+      says: /a repository name breaks the rules/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a revocation of a digest that is none',
+      args: ['revoke', 'registry.example/team/app', '--digest', 'sha256:1', '--data', directory],
+      says: /--digest: /,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a revocation at a tracker that never was',
+      args: ['revoke', 'registry.example/team/app', '--data', directory],
+      says: /there is no tracker in/,
+      status: 64,
+    }),
+    () => ({
       mistake: 'the status of a node that does not run',
       args: ['status', '--data', directory],
       says: /no node answers in .* Start it with `sealift node`/,

@@ -48,4 +48,5 @@ export {
   silentLogger,
 } from './logger.ts';
 export { type RateLimit, RateLimiter } from './rate-limiter.ts';
+export { type ProvenRight, type Revocation, Revocations } from './revocations.ts';
 export { swarmIdOf } from './swarm.ts';

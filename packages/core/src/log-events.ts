@@ -24,6 +24,7 @@ export const LOG_EVENTS = [
   'join_denied',
   'announce_refused',
   'node_denied',
+  'grants_revoked',
   'audit_failed',
   'audit_part_removed',
   'ca_changed',

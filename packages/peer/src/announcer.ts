@@ -129,6 +129,10 @@ export class Announcer {
     const signal = AbortSignal.any([stop, AbortSignal.timeout(this.#limits.announceTimeoutMs)]);
     try {
       const answer = await this.#announce({ ...request, ...(event === undefined ? {} : { event }) }, { signal });
+      if (answer.refusal !== undefined) {
+        if (!stop.aborted) this.#subject.answered(answer);
+        throw answer.refusal;
+      }
       this.#hasStarted = true;
       if (event === 'completed') this.#isCompletedDue = false;
       this.#lastFailed = false;

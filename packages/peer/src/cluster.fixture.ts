@@ -8,6 +8,7 @@ import {
   type AnnounceRequest,
   type ContentSigner,
   createContentSigner,
+  type DenyList,
   peerIdOf,
   signHashBatch,
 } from '@sealift/bittorrent';
@@ -19,6 +20,7 @@ import {
   type Logger,
   type NodeId,
   type PieceGeometry,
+  type ProvenRight,
   parseClusterId,
   parseRegistryHost,
   parseRepository,
@@ -36,6 +38,7 @@ import { type ClusterInfo, type GrantClaims, mintGrant, type PublicJwk } from '@
 import { calculateJwkThumbprint } from 'jose';
 import { PeerEngine } from './engine.ts';
 import type { PeerLimits } from './limits.ts';
+import { claimsOfOwn } from './own-grant.ts';
 import type { GrantSource, IdentitySource, NodeCredentials, TokenCheck } from './ports.ts';
 import { seededRandom } from './random.ts';
 
@@ -79,7 +82,7 @@ interface Key {
 export class FakeTracker {
   readonly #peers = new Map<SwarmId, Map<NodeId, { port: number; left: number }>>();
   readonly events: { nodeId: NodeId; event: string | undefined; left: number }[] = [];
-  deny: { version: number; nodeIds: NodeId[] } = { version: 0, nodeIds: [] };
+  deny: DenyList = { version: 0, nodeIds: [], revocations: [] };
   isDown = false;
   /** Whom it hands out to whom; everybody to everybody unless a test says otherwise. */
   isVisible: (other: NodeId, asker: NodeId) => boolean = () => true;
@@ -380,6 +383,13 @@ class FakeGrants implements GrantSource {
     this.#grants.set(swarmId, grant);
     for (const listener of this.#listeners) listener(swarmId);
     return grant;
+  }
+
+  dropRevoked(isRevoked: (right: ProvenRight) => boolean): void {
+    for (const [swarmId, grant] of [...this.#grants]) {
+      const right = claimsOfOwn(grant)?.right;
+      if (right !== undefined && isRevoked(right)) this.remove(swarmId);
+    }
   }
 
   remove(swarmId: SwarmId): void {

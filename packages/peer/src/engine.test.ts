@@ -291,7 +291,7 @@ test('a node that is denied loses its running connections', async (t) => {
   await download(leecher, blob, cluster.batches(blob));
   const denied = await rawHolder(cluster, blob, leecher, () => undefined);
   await denied.next('request');
-  cluster.tracker.deny = { version: 1, nodeIds: [nodeIdOf('mallory')] };
+  cluster.tracker.deny = { version: 1, nodeIds: [nodeIdOf('mallory')], revocations: [] };
   await leecher.grant(blob);
   await denied.closed;
   const again = await rawHolder(cluster, blob, leecher, () => undefined);

@@ -1,5 +1,11 @@
 import type { SecureContext, TLSSocket } from 'node:tls';
-import { type ContentSigner, type ContentVerifier, createContentVerifier, peerIdOf } from '@sealift/bittorrent';
+import {
+  type ContentSigner,
+  type ContentVerifier,
+  createContentVerifier,
+  type DenyList as DenyNews,
+  peerIdOf,
+} from '@sealift/bittorrent';
 import {
   AppError,
   type Clock,
@@ -31,10 +37,10 @@ import { Connection, type ConnectionGate, uploadBufferOptions } from './connecti
 import { DenyList } from './deny-list.ts';
 import { type DialledSocket, dial } from './dialer.ts';
 import { Gate } from './gate.ts';
-import { isBoundTo } from './grant-binding.ts';
 import { type Ingest, SwarmIngest } from './ingest.ts';
 import { DEFAULT_LIMITS, type PeerLimits } from './limits.ts';
 import { Listener } from './listener.ts';
+import { isBoundTo } from './own-grant.ts';
 import { Pacer } from './pacer.ts';
 import type { GrantSource, IdentitySource, TokenCheck } from './ports.ts';
 import { Swarm, type SwarmEnvironment } from './swarm.ts';
@@ -234,12 +240,15 @@ export class PeerEngine {
     if (swarm !== undefined) await this.#leave(swarm);
   }
 
-  /** Takes the tracker's deny list, and drops the connections of those on it. */
-  takeDenyList(list: { readonly version: number; readonly nodeIds: readonly NodeId[] }): void {
+  /** Takes the tracker's deny list, and drops the connections of those on it and those that stand on a revoked grant. */
+  takeDenyList(list: DenyNews): void {
     if (!this.#deny.replace(list)) return;
     for (const connection of [...this.#connections.keys()]) {
+      const { claims } = connection.session;
       if (this.#deny.isDenied(connection.remote.id)) connection.close(new AppError('NODE_DENIED'));
+      else if (claims !== undefined && this.#deny.isRevoked(claims)) connection.close(rightRevoked());
     }
+    if (list.revocations.length > 0) this.#options.grants.dropRevoked((right) => this.#deny.isRevoked(right));
   }
 
   async #start(): Promise<void> {
@@ -461,7 +470,10 @@ export class PeerEngine {
   }
 
   async #verify(grant: string, { swarmId, remote }: { swarmId: SwarmId; remote: Identity }): Promise<GrantClaims> {
-    return await this.#present.grants.verify(grant, { swarmId, nodeId: remote.id, x5tS256: remote.x5tS256 });
+    const expected = { swarmId, nodeId: remote.id, x5tS256: remote.x5tS256 };
+    const claims = await this.#present.grants.verify(grant, expected);
+    if (this.#deny.isRevoked(claims)) throw rightRevoked();
+    return claims;
   }
 
   /** Asked once for each accepted connection. Where registry tokens are demanded too, nothing is open to who has none. */
@@ -591,6 +603,10 @@ export class PeerEngine {
 
 function caRetired(): AppError {
   return new AppError('CERTIFICATE_REJECTED', { reason: 'its CA is retired' });
+}
+
+function rightRevoked(): AppError {
+  return new AppError('GRANT_REJECTED', { reason: 'the right was revoked' });
 }
 
 function isSameGeometry(one: PieceGeometry, other: PieceGeometry): boolean {

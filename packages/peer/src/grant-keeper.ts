@@ -1,4 +1,5 @@
-import type { Clock, SwarmId } from '@sealift/core';
+import type { Clock, ProvenRight, SwarmId } from '@sealift/core';
+import { claimsOfOwn } from './own-grant.ts';
 import type { GrantSource } from './ports.ts';
 
 /** A grant and when it ends. */
@@ -81,6 +82,14 @@ export class GrantKeeper implements GrantSource {
   /** Forgets the grant of a swarm. */
   drop(swarmId: SwarmId): void {
     if (this.#held.delete(swarmId)) this.#tell(swarmId);
+  }
+
+  /** Forgets the grants whose right `isRevoked`: the next request for each blob asks the registry anew. */
+  dropRevoked(isRevoked: (right: ProvenRight) => boolean): void {
+    for (const [swarmId, { grant }] of [...this.#held]) {
+      const right = claimsOfOwn(grant)?.right;
+      if (right !== undefined && isRevoked(right)) this.drop(swarmId);
+    }
   }
 
   /** Renews every grant now: the certificate that they are bound to has been replaced. */

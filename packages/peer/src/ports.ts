@@ -1,4 +1,4 @@
-import type { SwarmId } from '@sealift/core';
+import type { ProvenRight, SwarmId } from '@sealift/core';
 import type { Identity, TlsMaterial } from '@sealift/pki';
 import type { ClusterInfo, GrantClaims } from '@sealift/tracker-api';
 
@@ -22,6 +22,8 @@ export interface GrantSource {
   grantFor(swarmId: SwarmId): string | undefined;
   /** Calls `listener` when the grant of a swarm is replaced or lost; returns how to stop that. */
   onChange(listener: (swarmId: SwarmId) => void): () => void;
+  /** Drops, or replaces by later ones, the grants whose right `isRevoked`; asked after each change of the deny list. */
+  dropRevoked(isRevoked: (right: ProvenRight) => boolean): void;
 }
 
 /** The registry's own token, shown and demanded besides the grant (`tokenCheck: registry`). */

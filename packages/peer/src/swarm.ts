@@ -528,6 +528,8 @@ export class Swarm implements ConnectionHost {
         connection.sendGrant(grant);
     }
     if (grant !== undefined) this.#announcer.hurry();
+    // The registry may say yes to who reads, or its own no.
+    else this.#waiters.fail(new AppError('SWARM_STALLED', { reason: 'we hold no grant any more' }));
   }
 
   /** Closes the connection to a node that is banned or denied. */

@@ -22,6 +22,7 @@ export type AuditEvent =
   | 'swarm_closed'
   | 'node_denied'
   | 'node_allowed'
+  | 'grants_revoked'
   | 'token_created'
   | 'ca_introduced'
   | 'ca_activated'

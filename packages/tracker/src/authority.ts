@@ -159,6 +159,7 @@ export class Authority {
   /** A grant in place of an old one of the same node. Throws `GRANT_REJECTED`. */
   async refreshGrant(grant: string, holder: GrantHolder): Promise<MintedGrant> {
     const old = await this.#verifier.verifyForRefresh(grant, { nodeId: holder.id, expiredAtMostMs: REFRESH_GRACE_MS });
+    this.#demandUnrevoked(old);
     const terms = termsOfRefresh(old, { now: this.#clock.now(), notAfter: holder.notAfter });
     // The same grant to whoever reads the audit log: its line there is that of the join.
     return await this.#mint(old, holder, { authTime: old.authTime, id: old.id, ...terms });
@@ -168,7 +169,8 @@ export class Authority {
   async mintSeederGrant(blob: BlobRef, holder: GrantHolder): Promise<MintedGrant> {
     const now = this.#clock.now();
     const terms: GrantTerms = { use: 'seed', expiresAt: Math.min(now + GRANT_TTL_MS, holder.notAfter) };
-    return await this.#mint(blob, holder, { authTime: now, ...terms });
+    // The next second, where a grant rounds down: a revocation of this very second is not about the seeder's own word.
+    return await this.#mint(blob, holder, { authTime: (Math.floor(now / 1000) + 1) * 1000, ...terms });
   }
 
   /** The claims of a grant that `holder` shows for `swarmId`. Throws `GRANT_REJECTED`. */
@@ -176,7 +178,14 @@ export class Authority {
     grant: string,
     { swarmId, holder }: { swarmId: SwarmId; holder: { id: NodeId; x5tS256: string } },
   ): Promise<GrantClaims> {
-    return await this.#verifier.verify(grant, { swarmId, nodeId: holder.id, x5tS256: holder.x5tS256 });
+    const claims = await this.#verifier.verify(grant, { swarmId, nodeId: holder.id, x5tS256: holder.x5tS256 });
+    this.#demandUnrevoked(claims);
+    return claims;
+  }
+
+  #demandUnrevoked(claims: GrantClaims): void {
+    if (this.#state.revocations.covers(claims))
+      throw new AppError('GRANT_REJECTED', { reason: 'the right was revoked' });
   }
 
   async #mint(

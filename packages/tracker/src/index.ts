@@ -21,6 +21,7 @@ export { ADMIN_TOKEN_FILE } from './state/admin-token.ts';
 export type { Denial, DenyListChange } from './state/deny-list.ts';
 export type { JoinTokenInfo } from './state/join-tokens.ts';
 export type { NodeRecord } from './state/node-table.ts';
+export { endOfRevocation, RevocationList, type RevokedRight } from './state/revocation-list.ts';
 export type { RotationStage, SwarmCas } from './state/swarm-cas.ts';
 export { openTrackerState, type TrackerState } from './state/tracker-state.ts';
 export { Handout, type HandoutPeer, type HandoutZone } from './swarm/handout.ts';

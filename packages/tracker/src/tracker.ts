@@ -139,7 +139,7 @@ export class Tracker {
    */
   announceSeeder({ swarmId, denyVersion }: { swarmId: SwarmId; denyVersion: number }): AnnounceAnswer {
     const { swarms, state } = this.#services;
-    const deny = state.denyList.pushed();
+    const deny = state.pushed.current;
     const publicInfoHash = this.#publicSwarms?.infoHashOf(swarmId);
     return {
       intervalMs: this.#config.announceIntervalMs,
@@ -166,7 +166,12 @@ export class Tracker {
 
   async #start(): Promise<void> {
     const { clock, log, authority } = this.#services;
-    const authorizer = new Authorizer({ registry: this.#registry, tokens: this.#tokens, clock });
+    const authorizer = new Authorizer({
+      registry: this.#registry,
+      tokens: this.#tokens,
+      revocations: this.#services.state.revocations,
+      clock,
+    });
     const publicSwarms = this.#openPublicSwarms(authorizer);
     const services: Services = { ...this.#services, authorizer, publicSwarms };
     const leaf = new TrackerLeaf({ authority, names: this.#config, clock, log });
@@ -217,9 +222,14 @@ export class Tracker {
         log.warn('node_denied', { nodeId });
       }
     });
+    const stopNoting = state.revocations.onAdded((added) => {
+      for (const { registry, repository, digest } of added)
+        log.warn('grants_revoked', { registry, repository, digest });
+    });
     const timer = setInterval(() => {
       try {
         state.denyList.refresh();
+        state.revocations.refresh();
         swarms.expire();
       } catch (error) {
         log.error('request_failed', { route: 'sweep', error });
@@ -228,6 +238,7 @@ export class Tracker {
     timer.unref();
     return () => {
       stopListening();
+      stopNoting();
       clearInterval(timer);
     };
   }

@@ -89,17 +89,25 @@ export async function runTracker(
           ),
       }),
     );
-    // The others hear of a denial with their next announce; the seeder is here.
-    const stopDenying = state.denyList.onChange(() => engine.takeDenyList(state.denyList.pushed()));
+    // The others hear of denials and revocations with their next announce; the seeder is here.
+    const tellSeeder = (): void => engine.takeDenyList(state.pushed.current);
+    const stopDenying = state.denyList.onChange(tellSeeder);
+    const stopRevoking = state.revocations.onAdded(tellSeeder);
     services.defer(async () => {
       stopListening();
       stopDenying();
+      stopRevoking();
     });
     const stopListening = identity.onChange(() => grants.refreshAll());
     const engine: PeerEngine = await services.start(
       new PeerEngine({
         identity,
-        grants,
+        // The seeder's grants are this tracker's own word, for whoever may have the blob: those revoked are minted anew.
+        grants: {
+          grantFor: (swarmId) => grants.grantFor(swarmId),
+          onChange: (listener) => grants.onChange(listener),
+          dropRevoked: () => grants.refreshAll(),
+        },
         store,
         announce: async ({ swarmId, denyVersion }) => tracker.announceSeeder({ swarmId, denyVersion }),
         report: (swarmId, reportedId) =>

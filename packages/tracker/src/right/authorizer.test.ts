@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AppError, type BlobRef, parseDigest, parseRegistryHost, parseRepository } from '@sealift/core';
+import { AppError, type BlobRef, parseDigest, parseRegistryHost, parseRepository, Revocations } from '@sealift/core';
 import { FakeClock } from '@sealift/testkit';
 import { Authorizer, type RegistryProver } from './authorizer.ts';
 
+const revocations = new Revocations();
 const blob: BlobRef = {
   registry: parseRegistryHost('registry.example'),
   repository: parseRepository('team/app'),
@@ -25,7 +26,7 @@ function proverOf(answer: () => Promise<Answer>): RegistryProver & { asked: numb
 
 test('callers with one question share one answer, and the next one is answered from memory', async () => {
   const registry = proverOf(async () => ({ kind: 'yes', size: 5 }));
-  const authorizer = new Authorizer({ registry, clock: new FakeClock() });
+  const authorizer = new Authorizer({ revocations, registry, clock: new FakeClock() });
   const verdicts = await Promise.all([1, 2, 3].map(() => authorizer.decide(blob, 'Bearer a')));
   assert.ok(verdicts.every((verdict) => verdict.kind === 'granted' && verdict.size === 5));
   await authorizer.decide(blob, 'Bearer a');
@@ -41,14 +42,14 @@ test('the right counts from the moment of the question', async () => {
     clock.advance(5_000);
     return { kind: 'yes', size: undefined };
   });
-  const verdict = await new Authorizer({ registry, clock }).decide(blob, 'Bearer a');
+  const verdict = await new Authorizer({ revocations, registry, clock }).decide(blob, 'Bearer a');
   assert.deepEqual(verdict, { kind: 'granted', by: 'registry', provenAt: asked, size: undefined });
 });
 
 test('an outage is told to those who wait and not to the next', async () => {
   let isUp = false;
   const registry = proverOf(async () => (isUp ? { kind: 'yes', size: 1 } : { kind: 'unavailable', reason: 'x' }));
-  const authorizer = new Authorizer({ registry, clock: new FakeClock() });
+  const authorizer = new Authorizer({ revocations, registry, clock: new FakeClock() });
   assert.equal((await authorizer.decide(blob, undefined)).kind, 'unavailable');
   isUp = true;
   assert.equal((await authorizer.decide(blob, undefined)).kind, 'granted');
@@ -57,9 +58,12 @@ test('an outage is told to those who wait and not to the next', async () => {
 test('a client that throws because the registry is away is an outage; a bug is a bug', async () => {
   const away = proverOf(() => Promise.reject(new AppError('REGISTRY_UNAVAILABLE')));
   const clock = new FakeClock();
-  assert.equal((await new Authorizer({ registry: away, clock }).decide(blob, undefined)).kind, 'unavailable');
+  assert.equal(
+    (await new Authorizer({ revocations, registry: away, clock }).decide(blob, undefined)).kind,
+    'unavailable',
+  );
   const broken = proverOf(() => Promise.reject(new TypeError('bug')));
-  const authorizer = new Authorizer({ registry: broken, clock });
+  const authorizer = new Authorizer({ revocations, registry: broken, clock });
   await assert.rejects(authorizer.decide(blob, undefined), TypeError);
   await assert.rejects(authorizer.decide(blob, undefined), TypeError);
   assert.equal(broken.asked, 2);
@@ -68,7 +72,7 @@ test('a client that throws because the registry is away is an outage; a bug is a
 test('a registry that is not configured is never asked', async () => {
   const registry = proverOf(async () => ({ kind: 'yes', size: 1 }));
   const elsewhere = { ...blob, registry: parseRegistryHost('169.254.169.254') };
-  await assert.rejects(new Authorizer({ registry, clock: new FakeClock() }).decide(elsewhere, undefined), {
+  await assert.rejects(new Authorizer({ revocations, registry, clock: new FakeClock() }).decide(elsewhere, undefined), {
     code: 'REGISTRY_UNKNOWN',
   });
   assert.equal(registry.asked, 0);
@@ -83,7 +87,7 @@ test('open questions are bounded: those above the bound are told to ask the regi
     await held;
     return { kind: 'yes', size: 1 };
   });
-  const authorizer = new Authorizer({ registry, clock: new FakeClock() });
+  const authorizer = new Authorizer({ revocations, registry, clock: new FakeClock() });
   const questions = Array.from({ length: 512 }, (_, index) => authorizer.decide(blob, `Bearer ${index}`));
   assert.equal((await authorizer.decide(blob, 'Bearer one more')).kind, 'unavailable');
   release();
@@ -96,7 +100,7 @@ test('a stop frees those who wait', async () => {
     headBlob: (_blob, { signal }) =>
       new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
   };
-  const authorizer = new Authorizer({ registry, clock: new FakeClock() });
+  const authorizer = new Authorizer({ revocations, registry, clock: new FakeClock() });
   const waiting = authorizer.decide(blob, undefined);
   await authorizer.stop();
   assert.equal((await waiting).kind, 'unavailable');

@@ -1,6 +1,6 @@
-import { AppError, type BlobRef, type Clock, isAppError } from '@sealift/core';
+import { AppError, type BlobRef, type Clock, isAppError, type Revocations } from '@sealift/core';
 import { authorizationExpiry, formatBlobPath, type RegistryClient, type RegistryTokens } from '@sealift/registry';
-import { ProvenPairs, pairKey } from './proven-pairs.ts';
+import { type PairProof, ProvenPairs, pairKey } from './proven-pairs.ts';
 import type { Verdict } from './verdict.ts';
 import { VerdictCache, type VerdictKey, verdictKey } from './verdict-cache.ts';
 
@@ -29,6 +29,7 @@ export type TokenJudge = Pick<RegistryTokens, 'verifyHeader' | 'accepted' | 'ref
 export class Authorizer {
   readonly #registry: RegistryProver;
   readonly #tokens: TokenJudge | undefined;
+  readonly #revocations: Pick<Revocations, 'covers'>;
   readonly #clock: Clock;
   readonly #cache: VerdictCache;
   readonly #pairs: ProvenPairs;
@@ -41,16 +42,20 @@ export class Authorizer {
   constructor({
     registry,
     tokens,
+    revocations,
     clock,
     cache = new VerdictCache({ clock }),
   }: {
     registry: RegistryProver;
     tokens?: TokenJudge | undefined;
+    /** What was proven before a revocation is asked for anew. */
+    revocations: Pick<Revocations, 'covers'>;
     clock: Clock;
     cache?: VerdictCache;
   }) {
     this.#registry = registry;
     this.#tokens = tokens;
+    this.#revocations = revocations;
     this.#clock = clock;
     this.#cache = cache;
     this.#pairs = new ProvenPairs({ clock });
@@ -61,7 +66,13 @@ export class Authorizer {
     if (!this.#registry.isConfigured(blob.registry))
       throw new AppError('REGISTRY_UNKNOWN', { registry: blob.registry });
     const key = verdictKey(blob, authorization);
-    const known = this.#cache.get(key) ?? this.#waiting.get(key);
+    const cached = this.#cache.get(key);
+    if (cached !== undefined && !this.#isRevoked(blob, cached)) return cached;
+    return this.#unlessRevoked(blob, await this.#decideOnce(key, blob, authorization));
+  }
+
+  async #decideOnce(key: VerdictKey, blob: BlobRef, authorization: string | undefined): Promise<Verdict> {
+    const known = this.#waiting.get(key);
     if (known !== undefined) return await known;
     if (this.#waiting.size >= MAX_WAITING) return { kind: 'unavailable', reason: 'too many callers wait' };
     const deciding = this.#decideAnew(key, blob, authorization).finally(() => this.#waiting.delete(key));
@@ -79,11 +90,27 @@ export class Authorizer {
     const rights = this.#tokens === undefined ? undefined : await this.#tokens.verifyHeader(authorization, blob);
     if (rights !== undefined) {
       // Whoever asks about the same blob right now proves it for this caller too.
-      if (this.#pairs.get(blob) === undefined) await this.#asking.get(pairKey(blob))?.catch(() => {});
-      const proof = this.#pairs.get(blob);
+      if (this.#proofOf(blob) === undefined) await this.#asking.get(pairKey(blob))?.catch(() => {});
+      const proof = this.#proofOf(blob);
       if (proof !== undefined) return { kind: 'granted', by: 'token', ...proof };
     }
     return await this.#ask(key, blob, authorization);
+  }
+
+  #proofOf(blob: BlobRef): PairProof | undefined {
+    const proof = this.#pairs.get(blob);
+    return proof === undefined || this.#revocations.covers({ ...blob, authTime: proof.provenAt }) ? undefined : proof;
+  }
+
+  #isRevoked(blob: BlobRef, verdict: Verdict): boolean {
+    return verdict.kind === 'granted' && this.#revocations.covers({ ...blob, authTime: verdict.provenAt });
+  }
+
+  /** A question that was under way when its right was revoked has an answer that is worth no grant: the next one asks anew. */
+  #unlessRevoked(blob: BlobRef, verdict: Verdict): Verdict {
+    return this.#isRevoked(blob, verdict)
+      ? { kind: 'unavailable', reason: 'the right was revoked meanwhile' }
+      : verdict;
   }
 
   async #ask(key: VerdictKey, blob: BlobRef, authorization: string | undefined): Promise<Verdict> {

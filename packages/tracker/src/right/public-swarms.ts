@@ -105,7 +105,8 @@ export class PublicSwarms {
     if (swarm === undefined) return undefined;
     const age = this.#clock.now() - swarm.provenAt;
     // After a rotation the clients would refuse every new certificate, and the metainfo has another name.
-    if (age >= PROOF_MS || swarm.caPem !== this.#state.cas.issuing.certificatePem) {
+    const isRevoked = this.#state.revocations.covers({ ...swarm.blob, authTime: swarm.provenAt });
+    if (isRevoked || age >= PROOF_MS || swarm.caPem !== this.#state.cas.issuing.certificatePem) {
       this.#close(swarm.swarmId);
       return undefined;
     }

@@ -1,4 +1,10 @@
-import { ANNOUNCE_KEYS, encodeAnnounceExtras, encodeBencode } from '@sealift/bittorrent';
+import {
+  ANNOUNCE_KEYS,
+  type AnnounceExtras,
+  type BencodeInput,
+  encodeAnnounceExtras,
+  encodeBencode,
+} from '@sealift/bittorrent';
 import { AppError, ERROR_CODES, isAppError, type SwarmId } from '@sealift/core';
 import type { Identity } from '@sealift/pki';
 import { MAX_GRANT_LENGTH, TRACKER_PATHS } from '@sealift/tracker-api';
@@ -26,7 +32,7 @@ type Needs = Pick<
   | 'identity'
   | 'throttle'
   | 'counters'
-  | 'audit'
+  | 'refusals'
   | 'log'
 > & { readonly random: () => number };
 
@@ -43,14 +49,20 @@ export function registerAnnounceRoutes(app: App, services: Needs): { stop(): voi
       schema: {
         summary: 'Announce (BEP 3, 23)',
         description:
-          'Query as in BEP 3, with `deny_version` and `zone`; answer in bencode, with `sl_deny_version` and `sl_deny`. Refusals are a ' +
+          'Query as in BEP 3, with `deny_version` and `zone`; answer in bencode, with `sl_deny_version`, `sl_deny` and `sl_revoked`. Refusals are a ' +
           '`failure reason` that starts with an error code. Peer id and, unless `ip` says otherwise, address are taken ' +
           'from the connection.',
         security: [{ certificate: [], grant: [] }],
       },
     },
     async (request, reply) => {
-      const admitted = await answerRefusals(request, reply, services, (node) => admit(node, request, services));
+      const admitted = await answerRefusals(
+        request,
+        reply,
+        services,
+        (node) => admit(node, request, services),
+        (error) => denyNews(error, request, services),
+      );
       if (admitted === undefined) return reply;
       counters.add('announces');
       void reply.hijack();
@@ -79,6 +91,19 @@ export function registerAnnounceRoutes(app: App, services: Needs): { stop(): voi
     },
   );
   return { stop: () => responder.stop() };
+}
+
+/**
+ * The deny list, for a node whose grant is refused: if it was revoked, the node must hear of it, or it goes on to honour the
+ * grants of others in its place.
+ */
+function denyNews(error: AppError, request: FastifyRequest, { config, state }: Needs): [string, BencodeInput][] {
+  if (error.code !== 'GRANT_REJECTED') return [];
+  const { denyVersion } = parseAnnounceQuery(queryOf(request));
+  const { current } = state.pushed;
+  if (denyVersion === current.version) return [];
+  const interval = Math.max(1, Math.round(config.announceIntervalMs / 1000));
+  return [['interval', interval], ...Object.entries(encodeAnnounceExtras(current, denyVersion))];
 }
 
 async function admit(
@@ -145,14 +170,13 @@ function respond(node: Identity, query: AnnounceQuery, host: string, services: N
     complete,
     incomplete,
     peers: isSeederWanted ? [seederPeer(seeder), ...peers] : peers,
-    extras: { ...encodeAnnounceExtras(state.denyList.pushed(), denyVersion), ...publicExtra(publicSwarms, swarmId) },
+    extras: extrasOf(encodeAnnounceExtras(state.pushed.current, denyVersion), publicSwarms.infoHashOf(swarmId)),
   };
 }
 
-/** Tells a node that its swarm is public, so that it lets stock clients in. */
-function publicExtra(publicSwarms: Needs['publicSwarms'], swarmId: SwarmId): Record<string, Buffer> {
-  const infoHash = publicSwarms.infoHashOf(swarmId);
-  return infoHash === undefined ? {} : { [ANNOUNCE_KEYS.publicInfoHash]: Buffer.from(infoHash, 'hex') };
+/** Tells a node also that its swarm is public, where it is, so that it lets stock clients in. */
+function extrasOf(deny: AnnounceExtras, infoHash: SwarmId | undefined): AnnounceExtras {
+  return infoHash === undefined ? deny : { ...deny, [ANNOUNCE_KEYS.publicInfoHash]: Buffer.from(infoHash, 'hex') };
 }
 
 /** What answers name as the seeder. */
@@ -184,8 +208,9 @@ async function demandGrant(
 async function answerRefusals<T>(
   request: FastifyRequest,
   reply: FastifyReply,
-  { identity, throttle, counters, audit }: Needs,
+  { identity, throttle, counters, refusals }: Needs,
   work: (node: Identity) => Promise<T>,
+  besides: (error: AppError) => readonly (readonly [string, BencodeInput])[] = () => [],
 ): Promise<T | undefined> {
   let nodeId: string | undefined;
   try {
@@ -197,12 +222,11 @@ async function answerRefusals<T>(
     if (!isAppError(error)) throw error;
     counters.add('announcesRefused');
     if (nodeId !== undefined) {
-      audit.record('announce_refused', { nodeId, code: error.code, reason: String(error.details['reason'] ?? '') });
+      const trace = { nodeId, code: error.code, reason: String(error.details['reason'] ?? '') };
+      refusals.record(nodeId, 'announce_refused', trace);
     }
-    sendBencode(
-      reply,
-      encodeBencode(new Map([['failure reason', `${error.code}: ${ERROR_CODES[error.code].summary}`]])),
-    );
+    const reason = `${error.code}: ${ERROR_CODES[error.code].summary}`;
+    sendBencode(reply, encodeBencode(new Map<string, BencodeInput>([['failure reason', reason], ...besides(error)])));
     return undefined;
   }
 }

@@ -1,5 +1,6 @@
 import {
   AppError,
+  addressKey,
   type BlobRef,
   isAppError,
   parseDigest,
@@ -19,13 +20,15 @@ import type { Services } from '../services.ts';
 
 type Needs = Pick<
   Services,
-  'config' | 'state' | 'authority' | 'authorizer' | 'seeder' | 'identity' | 'throttle' | 'counters' | 'audit' | 'log'
+  'config' | 'state' | 'authority' | 'authorizer' | 'seeder' | 'identity' | 'throttle' | 'counters' | 'refusals' | 'log'
 >;
 
 /** Who asks: a node with its certificate, or a stranger who enrols by what this very call proves. */
 interface Asker {
   /** For the log: a node id, or nothing yet. */
   readonly nodeId: string | undefined;
+  /** Whose refusals are counted together: a node id, or the address of a stranger. */
+  readonly name: string;
   /** Whom the grant is for; enrols a stranger, so it is called once the right is proven and not before. */
   admit(): Promise<{ holder: GrantHolder; enrolment?: EnrolAnswer }>;
 }
@@ -51,7 +54,8 @@ export function registerJoinRoute(app: App, services: Needs): void {
       try {
         return await join(request.body, blob, asker, services);
       } catch (error) {
-        if (isAppError(error)) services.audit.record('join_refused', { ...traceOf(asker, blob), code: error.code });
+        if (isAppError(error))
+          services.refusals.record(asker.name, 'join_refused', { ...traceOf(asker, blob), code: error.code });
         throw error;
       }
     },
@@ -85,10 +89,10 @@ function refuse(
   verdict: Exclude<Verdict, { kind: 'granted' }>,
   blob: BlobRef,
   asker: Asker,
-  { counters, audit, log }: Needs,
+  { counters, refusals, log }: Needs,
 ): JoinAnswer {
   const trace = { ...traceOf(asker, blob), verdict: verdict.kind, reason: verdict.reason };
-  audit.record('join_refused', trace);
+  refusals.record(asker.name, 'join_refused', trace);
   log.info('join_denied', trace);
   counters.add(verdict.kind === 'denied' ? 'joinsDenied' : 'joinsUnavailable');
   return { verdict: verdict.kind, reason: verdict.reason };
@@ -111,7 +115,7 @@ async function askerOf(request: FastifyRequest<{ Body: JoinRequest }>, services:
   if (node === undefined) return await strangerOf(request, services);
   throttle.node('join', node);
   if (request.body.csr !== undefined) throw invalid('a node with a certificate renews it, it does not enrol again');
-  return { nodeId: node.id, admit: async () => ({ holder: node }) };
+  return { nodeId: node.id, name: node.id, admit: async () => ({ holder: node }) };
 }
 
 async function strangerOf({ body, ip }: FastifyRequest<{ Body: JoinRequest }>, services: Needs): Promise<Asker> {
@@ -125,6 +129,7 @@ async function strangerOf({ body, ip }: FastifyRequest<{ Body: JoinRequest }>, s
   const csr = await checkCsr(body.csr);
   return {
     nodeId: undefined,
+    name: addressKey(ip),
     admit: async () => {
       const { answer, holder } = await authority.enrolNode(csr, { enrolledBy: 'registry-token', name: body.name });
       counters.add('enrolments');

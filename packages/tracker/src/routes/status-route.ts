@@ -54,7 +54,7 @@ export function registerStatusRoute(
         clusterId: state.clusterId,
         startedAt,
         nodes: state.nodes.count(),
-        denyVersion: state.denyList.version,
+        denyVersion: state.pushed.current.version,
         denied: state.denyList
           .list()
           .slice(-MAX_LISTED)

@@ -8,7 +8,14 @@ import { AppError } from '@sealift/core';
 const BUSY_TIMEOUT_MS = 2_000;
 
 /** Version of the tables below; a database of a later one is refused. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
+
+const REVOKED = `
+CREATE TABLE revoked (
+  registry TEXT NOT NULL, repository TEXT NOT NULL, digest TEXT NOT NULL, proven_before INTEGER NOT NULL,
+  PRIMARY KEY (registry, repository, digest)
+) STRICT;
+`;
 
 const SCHEMA = `
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -24,7 +31,7 @@ CREATE TABLE nodes (
 ) STRICT;
 CREATE INDEX nodes_by_end ON nodes (certificate_ends);
 CREATE TABLE denied (node_id TEXT PRIMARY KEY, reason TEXT NOT NULL, denied_at INTEGER NOT NULL) STRICT;
-`;
+${REVOKED}`;
 
 /** What makes a database of version 1 one of version 2: rotations ask which CA a node holds a certificate of, and knows. */
 const FROM_VERSION_1 = `
@@ -70,10 +77,11 @@ function migrate(database: DatabaseSync): void {
   transaction(database, () => {
     const version = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
     if (version === SCHEMA_VERSION) return;
-    if (version !== 0 && version !== 1) {
+    const steps = [SCHEMA, `${FROM_VERSION_1} ${REVOKED}`, REVOKED][version];
+    if (steps === undefined) {
       throw new AppError('CONFIG_INVALID', { reason: 'the tracker database is of another Sealift version', version });
     }
-    database.exec(`${version === 0 ? SCHEMA : FROM_VERSION_1} PRAGMA user_version = ${SCHEMA_VERSION};`);
+    database.exec(`${steps} PRAGMA user_version = ${SCHEMA_VERSION};`);
   });
 }
 

@@ -1,9 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { DenyList as PushedDenyList } from '@sealift/bittorrent';
 import { type Clock, type NodeId, parseNodeId } from '@sealift/core';
 import { MAX_CERTIFICATE_TTL_MS } from '../certificate-ttl.ts';
-import { transaction } from './database.ts';
-import { readMeta, writeMeta } from './meta.ts';
+import type { PushVersion } from './push-version.ts';
 
 /** Ids pushed to nodes at most, the latest first: they and 50 peers fit well into the 1 MiB that a node reads. */
 const MAX_PUSHED = 8_000;
@@ -27,22 +25,21 @@ export interface DenyListChange {
 
 /**
  * The nodes that are out: no renewal, no grant, no announce. Held in memory, and read again when another process has
- * changed the database, which costs one pragma per question.
+ * changed it.
  */
 export class DenyList {
   readonly #database: DatabaseSync;
   readonly #clock: Clock;
-  readonly #dataVersion: ReturnType<DatabaseSync['prepare']>;
+  readonly #version: PushVersion;
   readonly #listeners = new Set<(change: DenyListChange) => void>();
-  #seenDataVersion: unknown;
-  #version = 0;
+  #loadedVersion = -1;
   #denials = new Map<NodeId, Denial>();
 
-  constructor({ database, clock }: { database: DatabaseSync; clock: Clock }) {
+  constructor({ database, clock, version }: { database: DatabaseSync; clock: Clock; version: PushVersion }) {
     this.#database = database;
     this.#clock = clock;
-    this.#dataVersion = database.prepare('PRAGMA data_version');
-    this.#load();
+    this.#version = version;
+    this.refresh();
   }
 
   /** Whether the node is out, whoever put it on the list. */
@@ -70,22 +67,15 @@ export class DenyList {
     return [...this.#denials.values()];
   }
 
-  /** What peers have to know: the nodes that can still hold a certificate from before they were denied. */
-  pushed(): PushedDenyList {
+  /** Whom peers have to know: the nodes that can still hold a certificate from before they were denied. */
+  pushed(): readonly NodeId[] {
     this.refresh();
     const since = this.#clock.now() - MAX_CERTIFICATE_TTL_MS - MARGIN_MS;
-    const nodeIds = [...this.#denials.values()]
+    return [...this.#denials.values()]
       .filter(({ deniedAt }) => deniedAt > since)
       .sort((a, b) => b.deniedAt - a.deniedAt)
       .slice(0, MAX_PUSHED)
       .map(({ nodeId }) => nodeId);
-    return { version: this.#version, nodeIds };
-  }
-
-  /** Version of the list; grows with each change. */
-  get version(): number {
-    this.refresh();
-    return this.#version;
   }
 
   /** Calls `listener` when a change is noticed; returns how to stop that. */
@@ -96,25 +86,17 @@ export class DenyList {
 
   /** Takes over what another process has changed. */
   refresh(): void {
-    const dataVersion = this.#dataVersion.get()?.['data_version'];
-    if (dataVersion === this.#seenDataVersion) return;
-    this.#seenDataVersion = dataVersion;
-    if (Number(readMeta(this.#database, 'deny_version') ?? 0) !== this.#version) this.#load();
+    if (this.#version.current !== this.#loadedVersion) this.#load();
   }
 
   #change(write: () => { changes: number | bigint }): boolean {
-    const isChanged = transaction(this.#database, () => {
-      if (Number(write().changes) === 0) return false;
-      const version = Number(readMeta(this.#database, 'deny_version') ?? 0);
-      writeMeta(this.#database, 'deny_version', String(version + 1));
-      return true;
-    });
-    if (isChanged) this.#load();
+    const isChanged = this.#version.change(() => Number(write().changes) > 0);
+    this.refresh();
     return isChanged;
   }
 
   #load(): void {
-    this.#version = Number(readMeta(this.#database, 'deny_version') ?? 0);
+    this.#loadedVersion = this.#version.current;
     const before = this.#denials;
     this.#denials = new Map(
       this.#database
@@ -127,6 +109,7 @@ export class DenyList {
     );
     const added = [...this.#denials.values()].filter(({ nodeId }) => !before.has(nodeId));
     const removed = [...before.keys()].filter((nodeId) => !this.#denials.has(nodeId));
+    if (added.length + removed.length === 0) return;
     for (const listener of this.#listeners) listener({ added, removed });
   }
 }

@@ -134,6 +134,7 @@ test('a database of before there were rotations is taken over', async (t) => {
   const database = new DatabaseSync(join(dataDirectory, 'tracker.sqlite'));
   database.exec(`
     ALTER TABLE nodes DROP COLUMN issuer; ALTER TABLE nodes DROP COLUMN trust_version;
+    DROP TABLE revoked;
     INSERT INTO nodes VALUES ('node-1', '', 'join-token', NULL, 0, 0, ${clock.now() + HOUR_MS});
     PRAGMA user_version = 1;`);
   database.close();

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { parseClusterId } from '@sealift/core';
+import { parseClusterId, parseDigest, parseRegistryHost, parseRepository } from '@sealift/core';
 import { FakeClock, nodeIdOf } from '@sealift/testkit';
 import { openTrackerState } from './tracker-state.ts';
 
@@ -107,9 +107,9 @@ test('tokens and denials of another process count at once', async () => {
     assert.equal(cli.denyList.deny(mallory, { reason: 'stolen' }), true);
     assert.equal(cli.denyList.deny(mallory), false);
     assert.equal(tracker.denyList.has(mallory), true);
-    assert.deepEqual(tracker.denyList.pushed(), { version: 1, nodeIds: [mallory] });
+    assert.deepEqual(tracker.pushed.current, { version: 1, nodeIds: [mallory], revocations: [] });
     cli.denyList.allow(mallory);
-    assert.deepEqual(tracker.denyList.pushed(), { version: 2, nodeIds: [] });
+    assert.deepEqual(tracker.pushed.current, { version: 2, nodeIds: [], revocations: [] });
     assert.deepEqual(changes, [
       { added: [{ nodeId: mallory, reason: 'stolen', deniedAt: clock.now() }], removed: [] },
       { added: [], removed: [mallory] },
@@ -125,9 +125,74 @@ test('a denied node stays denied, but peers need not be told for longer than a c
     const state = await openTrackerState({ dataDirectory, clusterId, clock });
     state.denyList.deny(nodeIdOf('mallory'));
     clock.advance(DAY_MS + 60_001);
-    assert.deepEqual(state.denyList.pushed().nodeIds, []);
+    assert.deepEqual(state.pushed.current.nodeIds, []);
     assert.equal(state.denyList.has(nodeIdOf('mallory')), true);
     state.close();
+  });
+});
+
+const repositoryOf = (name: string) => ({
+  registry: parseRegistryHost('registry.example'),
+  repository: parseRepository(name),
+});
+const digest = parseDigest(`sha256:${'a'.repeat(64)}`);
+
+test('a revocation by another process counts at once and is pushed under a new version, until no older grant can live', async () => {
+  await withDirectory(async (dataDirectory) => {
+    const clock = new FakeClock();
+    const tracker = await openTrackerState({ dataDirectory, clusterId, clock });
+    const cli = await openTrackerState({ dataDirectory, clock });
+    const noticed: unknown[] = [];
+    tracker.revocations.onAdded((added) => noticed.push(...added));
+    const right = { ...repositoryOf('team/app'), digest, authTime: clock.now() };
+    const { version } = tracker.pushed.current;
+    const revocation = cli.revocations.revoke(repositoryOf('team/app'));
+    assert.equal(tracker.revocations.covers(right), true);
+    assert.equal(tracker.revocations.covers({ ...right, authTime: clock.now() + 1_000 }), false);
+    assert.deepEqual(tracker.pushed.current, { version: version + 1, nodeIds: [], revocations: [revocation] });
+    assert.equal(tracker.pushed.current, tracker.pushed.current);
+    assert.deepEqual(noticed, [revocation]);
+    clock.advance(66 * 60_000);
+    assert.deepEqual(tracker.pushed.current, { version: version + 1, nodeIds: [], revocations: [] });
+    cli.close();
+    tracker.close();
+  });
+});
+
+test('revocations are bounded, a repository takes the place of its blobs, and ended ones make room', async () => {
+  await withDirectory(async (dataDirectory) => {
+    const clock = new FakeClock();
+    const { revocations, close } = await openTrackerState({ dataDirectory, clusterId, clock });
+    for (let index = 0; index < 256; index += 1) {
+      revocations.revoke({
+        ...repositoryOf('team/app'),
+        digest: parseDigest(`sha256:${String(index).padStart(64, '0')}`),
+      });
+    }
+    assert.throws(() => revocations.revoke(repositoryOf('team/other')), { code: 'REVOCATIONS_FULL' });
+    assert.equal(revocations.list().length, 256);
+    revocations.revoke(repositoryOf('team/app'));
+    assert.equal(revocations.list().length, 1);
+    clock.advance(66 * 60_000);
+    revocations.revoke(repositoryOf('team/other'));
+    assert.deepEqual(
+      revocations.list().map(({ repository }) => repository),
+      ['team/other'],
+    );
+    close();
+  });
+});
+
+test('a database of before there were revocations is taken over', async () => {
+  await withDirectory(async (dataDirectory) => {
+    const clock = new FakeClock();
+    (await openTrackerState({ dataDirectory, clusterId, clock })).close();
+    const database = new DatabaseSync(join(dataDirectory, 'tracker.sqlite'));
+    database.exec('DROP TABLE revoked; PRAGMA user_version = 2');
+    database.close();
+    const { revocations, close } = await openTrackerState({ dataDirectory, clock });
+    revocations.revoke(repositoryOf('team/app'));
+    close();
   });
 });
 

@@ -9,6 +9,9 @@ import { DenyList } from './deny-list.ts';
 import { JoinTokens } from './join-tokens.ts';
 import { readMeta, writeMeta } from './meta.ts';
 import { NodeTable } from './node-table.ts';
+import { PushVersion } from './push-version.ts';
+import { PushedList } from './pushed-list.ts';
+import { RevocationList } from './revocation-list.ts';
 import type { SigningKey } from './signing-key.ts';
 import { openKeys } from './stored-keys.ts';
 import type { SwarmCas } from './swarm-cas.ts';
@@ -27,6 +30,9 @@ export interface TrackerState {
   readonly joinTokens: JoinTokens;
   readonly nodes: NodeTable;
   readonly denyList: DenyList;
+  readonly revocations: RevocationList;
+  /** What nodes are told of both. */
+  readonly pushed: PushedList;
   readonly adminToken: AdminToken;
   /** The id of the seeder in this process, the same after a restart. */
   readonly seederId: NodeId;
@@ -59,6 +65,9 @@ export async function openTrackerState({
   try {
     const { cas, grantKey, contentKey } = await openKeys({ database, clusterId: expected, passphrase, clock });
     const { clusterId } = cas.issuing;
+    const version = new PushVersion(database);
+    const denyList = new DenyList({ database, clock, version });
+    const revocations = new RevocationList({ database, clock, version });
     const adminToken = await AdminToken.open({ database, dataDirectory });
     return {
       clusterId,
@@ -70,7 +79,9 @@ export async function openTrackerState({
       },
       joinTokens: new JoinTokens({ database, clock }),
       nodes: new NodeTable({ database, clock }),
-      denyList: new DenyList({ database, clock }),
+      denyList,
+      revocations,
+      pushed: new PushedList({ denyList, revocations, version, clock }),
       adminToken,
       seederId: openSeederId(database),
       get clusterInfo() {

@@ -1,4 +1,4 @@
-import { type BencodeInput, encodeBencode, peerIdOf } from '@sealift/bittorrent';
+import { type AnnounceExtras, type BencodeInput, encodeBencode, peerIdOf } from '@sealift/bittorrent';
 import type { NodeId } from '@sealift/core';
 
 /** A peer as an answer names it. */
@@ -14,6 +14,9 @@ export interface AnnouncedPeer {
  */
 const encodedPeers = new WeakMap<AnnouncedPeer, string>();
 
+/** What the extras of each answer look like on the wire: most answers carry the same ones, and a whole deny list is long. */
+const encodedExtras = new WeakMap<AnnounceExtras, string>();
+
 /** An answer with its peers as dictionaries (BEP 3), one character per byte. */
 export function encodeAnnounce({
   interval,
@@ -27,13 +30,21 @@ export function encodeAnnounce({
   incomplete: number;
   peers: readonly AnnouncedPeer[];
   /** Beside the standard keys, and after them in the order of the alphabet. */
-  extras: Readonly<Record<string, number | Uint8Array | readonly string[]>>;
+  extras: AnnounceExtras;
 }): string {
   let list = '';
   for (const peer of peers) list += encodedPeer(peer);
-  const rest = encode(new Map(Object.entries(extras)));
+  const rest = encodedRest(extras);
   // BEP 3: keys in the order of their bytes. The extras are a dictionary whose frame is taken off.
   return `d8:completei${complete}e10:incompletei${incomplete}e8:intervali${interval}e5:peersl${list}e${rest.slice(1)}`;
+}
+
+function encodedRest(extras: AnnounceExtras): string {
+  const known = encodedExtras.get(extras);
+  if (known !== undefined) return known;
+  const encoded = encode(new Map(Object.entries(extras)));
+  encodedExtras.set(extras, encoded);
+  return encoded;
 }
 
 function encodedPeer(peer: AnnouncedPeer): string {

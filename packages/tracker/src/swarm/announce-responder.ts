@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AnnounceExtras } from '@sealift/bittorrent';
 import type { SwarmId } from '@sealift/core';
 import Server, { type AnnounceParams, type Callback, type Swarm } from 'bittorrent-tracker/server';
 import { type AnnouncedPeer, encodeAnnounce } from './announce-encoding.ts';
@@ -11,7 +12,7 @@ export interface AnnounceResponse {
   readonly incomplete: number;
   readonly peers: readonly AnnouncedPeer[];
   /** Beside the standard keys. */
-  readonly extras: Readonly<Record<string, number | Uint8Array | readonly string[]>>;
+  readonly extras: AnnounceExtras;
 }
 
 interface Admitted {

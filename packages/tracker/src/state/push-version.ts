@@ -1,0 +1,45 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { transaction } from './database.ts';
+import { readMeta, writeMeta } from './meta.ts';
+
+/**
+ * The version of what is pushed to nodes, denials and revocations together. Held in memory, and read again when another
+ * process has changed the database, which costs one pragma per question.
+ */
+export class PushVersion {
+  readonly #database: DatabaseSync;
+  readonly #dataVersion: ReturnType<DatabaseSync['prepare']>;
+  #seenDataVersion: unknown;
+  #current: number;
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+    this.#dataVersion = database.prepare('PRAGMA data_version');
+    this.#current = this.#read();
+  }
+
+  /** Grows with each change, whoever made it. */
+  get current(): number {
+    const dataVersion = this.#dataVersion.get()?.['data_version'];
+    if (dataVersion !== this.#seenDataVersion) {
+      this.#seenDataVersion = dataVersion;
+      this.#current = this.#read();
+    }
+    return this.#current;
+  }
+
+  /** Runs `write` in one transaction, and counts up if it says that it has changed something. */
+  change(write: () => boolean): boolean {
+    const isChanged = transaction(this.#database, () => {
+      if (!write()) return false;
+      writeMeta(this.#database, 'deny_version', String(this.#read() + 1));
+      return true;
+    });
+    this.#current = this.#read();
+    return isChanged;
+  }
+
+  #read(): number {
+    return Number(readMeta(this.#database, 'deny_version') ?? 0);
+  }
+}
