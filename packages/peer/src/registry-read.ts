@@ -45,6 +45,11 @@ export class RegistryRead {
     return Math.min(this.#nextPiece * this.#geometry.pieceLength + this.#filled, this.#geometry.size);
   }
 
+  /** Bytes of the whole blob. */
+  get size(): number {
+    return this.#geometry.size;
+  }
+
   /** All bytes are read. */
   get isAtEnd(): boolean {
     return this.offset === this.#geometry.size;
@@ -147,6 +152,11 @@ export function provesOtherSize(error: unknown): boolean {
   if (isAppError(error, 'GEOMETRY_INVALID')) return true;
   // Asked for a range inside of the blob, it says that there is no such range (RFC 9110 §15.5.17).
   return isAppError(error, 'REGISTRY_UNAVAILABLE') && error.details['status'] === 416;
+}
+
+/** Whether the registry gave a part of the blob, and not the one that was asked for. */
+export function givesOtherRange(error: unknown): boolean {
+  return isAppError(error, 'REGISTRY_UNAVAILABLE') && error.details['status'] === 206;
 }
 
 /** Whether the registry gives the blob only as a whole. */

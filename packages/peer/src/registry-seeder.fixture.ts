@@ -12,6 +12,7 @@ import {
 import { RegistryClient } from '@sealift/registry';
 import { FakeRegistry, type FakeRegistryOptions } from '@sealift/testkit';
 import { type TestBlob, TestCluster, type TestPeer } from './cluster.fixture.ts';
+import type { RangeLimits } from './parallel-ranges.ts';
 import { RegistrySeeder } from './registry-seeder.ts';
 import type { Swarm } from './swarm.ts';
 
@@ -41,12 +42,20 @@ export class SeederScene {
   #peer: TestPeer | undefined;
   #seeder: RegistrySeeder | undefined;
   readonly #quotaBytes: number;
+  readonly #ranges: RangeLimits | undefined;
 
-  private constructor(o: { cluster: TestCluster; registry: FakeRegistry; client: RegistryClient; quotaBytes: number }) {
+  private constructor(o: {
+    cluster: TestCluster;
+    registry: FakeRegistry;
+    client: RegistryClient;
+    quotaBytes: number;
+    ranges: RangeLimits | undefined;
+  }) {
     this.cluster = o.cluster;
     this.registry = o.registry;
     this.client = o.client;
     this.#quotaBytes = o.quotaBytes;
+    this.#ranges = o.ranges;
   }
 
   /** A running scene, which ends with the test. */
@@ -55,15 +64,16 @@ export class SeederScene {
     {
       quotaBytes = 2 ** 30,
       trustsRegistry = true,
+      ranges,
       ...options
-    }: FakeRegistryOptions & { quotaBytes?: number; trustsRegistry?: boolean } = {},
+    }: FakeRegistryOptions & { quotaBytes?: number; trustsRegistry?: boolean; ranges?: RangeLimits } = {},
   ): Promise<SeederScene> {
     const cluster = await TestCluster.create(t);
     const registry = new FakeRegistry(options);
     await registry.start();
     const config = trustsRegistry ? registry.config : { registry: registry.host };
     const client = new RegistryClient({ registries: [config] });
-    const scene = new SeederScene({ cluster, registry, client, quotaBytes });
+    const scene = new SeederScene({ cluster, registry, client, quotaBytes, ranges });
     t.after(async () => {
       await scene.#seeder?.stop();
       await client.close();
@@ -100,6 +110,7 @@ export class SeederScene {
       ensureGrant: async ({ registry, digest }, swarmId) => {
         await peer.grant({ swarmId, digest } as TestBlob, { registry });
       },
+      ...(this.#ranges === undefined ? {} : { ranges: this.#ranges }),
       clock: this.clock,
       log,
     });

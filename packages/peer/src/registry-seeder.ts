@@ -20,11 +20,13 @@ import type { BlobStore, StoredBlob } from '@sealift/store';
 import type { PeerEngine } from './engine.ts';
 import type { Ingest } from './ingest.ts';
 import { InlineCache } from './inline-cache.ts';
+import { DEFAULT_RANGE_LIMITS, joinRanges, RangeLanes, type RangeLimits } from './parallel-ranges.ts';
 import { type PausedRead, PausedReads } from './paused-reads.ts';
 import { type PieceSums, sumPieces } from './piece-sums.ts';
 import { atPace } from './registry-pace.ts';
 import {
   type BlobBody,
+  givesOtherRange,
   ignoresRange,
   isPassing,
   isRefusal,
@@ -98,6 +100,8 @@ export class RegistrySeeder {
   readonly #ensureGrant: (blob: BlobRef, swarmId: SwarmId) => Promise<void>;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #ranges: RangeLimits;
+  readonly #lanes: RangeLanes;
   readonly #inline = new InlineCache({ maxBytes: INLINE_CACHE_BYTES });
   /** By swarm: settles as soon as there is something to offer. */
   readonly #opening = new Map<SwarmId, Promise<SeedOffer>>();
@@ -120,6 +124,8 @@ export class RegistrySeeder {
     signer: ContentSigner;
     /** Sees to it that the seeder itself holds a grant for the swarm, so that peers talk to it. */
     ensureGrant: (blob: BlobRef, swarmId: SwarmId) => Promise<void>;
+    /** @default DEFAULT_RANGE_LIMITS */
+    ranges?: RangeLimits;
     clock: Clock;
     log: Logger;
   }) {
@@ -131,6 +137,8 @@ export class RegistrySeeder {
     this.#registry = options.registry;
     this.#signer = options.signer;
     this.#ensureGrant = options.ensureGrant;
+    this.#ranges = options.ranges ?? DEFAULT_RANGE_LIMITS;
+    this.#lanes = new RangeLanes(this.#ranges);
     this.#clock = options.clock;
     this.#log = options.log;
     this.#paused = new PausedReads({
@@ -263,7 +271,7 @@ export class RegistrySeeder {
     let body: BlobBody | undefined;
     try {
       // First of all, so that credentials that do not read promise nothing.
-      if (offset < geometry.size) body = await this.#openBlob(request, { offset });
+      if (offset < geometry.size) body = await this.#openBlob(request, { offset, size: geometry.size });
       if (body?.size !== undefined && body.size !== geometry.size) throw new AppError('GEOMETRY_INVALID');
     } catch (error) {
       body?.body.destroy();
@@ -275,7 +283,7 @@ export class RegistrySeeder {
   }
 
   async #readNew(request: SeedRequest): Promise<SeedOffer> {
-    const body = await this.#openBlob(request);
+    const body = await this.#openBlob(request, { size: request.size });
     try {
       const size = body.size ?? request.size;
       if (size === undefined || size === 0) return none('the registry does not say how long the blob is');
@@ -387,16 +395,44 @@ export class RegistrySeeder {
   }
 
   /** Opens a blob, a second time where the registry asks for a short wait first. */
-  async #openBlob({ blob, authorization }: SeedRequest, { offset = 0 } = {}): Promise<BlobBody> {
-    const signal = this.#stopped.signal;
+  async #openBlob(request: SeedRequest, from: { offset?: number; size: number | undefined }): Promise<BlobBody> {
     try {
-      return await this.#registry.openBlob(blob, { authorization, offset, signal });
+      return await this.#openRanges(request, from);
     } catch (error) {
       const wanted = retryAfterOf(error);
       if (wanted === undefined || wanted > MAX_OPENING_RETRY_AFTER_MS) throw error;
-      await delay(wanted, undefined, { signal });
+      await delay(wanted, undefined, { signal: this.#stopped.signal });
+      return await this.#openRanges(request, from);
+    }
+  }
+
+  /** Opens a blob over several connections if that is worth it, and the registry gives it so. */
+  async #openRanges(
+    { blob, authorization }: SeedRequest,
+    { offset = 0, size }: { offset?: number; size: number | undefined },
+  ): Promise<BlobBody> {
+    const signal = this.#stopped.signal;
+    const { minBytes, segmentBytes } = this.#ranges;
+    if (size === undefined || size - offset < minBytes) {
       return await this.#registry.openBlob(blob, { authorization, offset, signal });
     }
+    const open = (range: { start: number; end: number }, options: { signal: AbortSignal }) =>
+      this.#registry.openBlob(blob, { authorization, offset: range.start, end: range.end, ...options });
+    const first = await open({ start: offset, end: offset + segmentBytes }, { signal }).catch((error: unknown) => {
+      // Caches that give ranges in their own measure give the rest as a whole.
+      if (!givesOtherRange(error)) throw error;
+      return this.#registry.openBlob(blob, { authorization, offset, signal });
+    });
+    const { end } = first;
+    if (end === undefined || end >= size || (first.size !== undefined && first.size !== size)) return first;
+    return joinRanges({
+      first: { ...first, end },
+      size,
+      open: (range, options) => open(range, { signal: AbortSignal.any([signal, options.signal]) }),
+      limits: this.#ranges,
+      lanes: this.#lanes,
+      maxRetryAfterMs: MAX_RETRY_AFTER_MS,
+    });
   }
 
   /** Does not read a blob before the time that the registry asked for. */
@@ -408,11 +444,11 @@ export class RegistrySeeder {
   /** Opens what is left to read, or all where the registry gives no part. */
   async #openRest(request: SeedRequest, read: RegistryRead): Promise<BlobBody> {
     try {
-      return await this.#openBlob(request, { offset: read.offset });
+      return await this.#openBlob(request, { offset: read.offset, size: read.size });
     } catch (error) {
       if (!ignoresRange(error)) throw error;
       read.restart();
-      return await this.#openBlob(request);
+      return await this.#openBlob(request, { size: undefined });
     }
   }
 

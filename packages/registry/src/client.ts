@@ -52,6 +52,8 @@ export interface RegistryBlob {
   /** Bytes of the whole blob; `undefined` if the registry does not say. */
   readonly size: number | undefined;
   readonly offset: number;
+  /** Where the body ends, exclusive, if the registry says so. */
+  readonly end: number | undefined;
   readonly body: Readable;
 }
 
@@ -137,14 +139,21 @@ export class RegistryClient {
 
   /**
    * Opens `blob` from byte `offset` on. Throws `REGISTRY_REFUSED` with the status where the registry says no (401, 403,
-   * 404), and `REGISTRY_UNAVAILABLE` for anything else but the bytes asked for: a 200 to a request for a range too.
+   * 404), and `REGISTRY_UNAVAILABLE` for anything else but the bytes asked for: a 200 to a request for a range too, unless
+   * that begins with the blob. With `end` it asks for the bytes before that only.
    */
   async openBlob(
     blob: BlobRef,
-    { authorization, offset = 0, signal }: { authorization: string | undefined; offset?: number; signal: AbortSignal },
+    {
+      authorization,
+      offset = 0,
+      end,
+      signal,
+    }: { authorization: string | undefined; offset?: number; end?: number; signal: AbortSignal },
   ): Promise<RegistryBlob> {
     const options = this.#options('GET', 'blobs', { registry: blob.registry, authorization, signal });
-    const range = offset > 0 ? { range: `bytes=${offset}-` } : {};
+    const isPart = offset > 0 || end !== undefined;
+    const range = isPart ? { range: `bytes=${offset}-${end === undefined ? '' : end - 1}` } : {};
     const from = blobUrl(blob);
     const { answer, url } = await this.#follow(from, { ...options, headers: { ...options.headers, ...range } });
     try {
@@ -152,8 +161,9 @@ export class RegistryClient {
       if (url.origin !== from.origin && answer.statusCode >= 400) {
         throw outOfOrder('the host that the registry redirects to refuses', answer.statusCode, answer.headers);
       }
-      const size = offset > 0 ? sizeOfRest(answer, offset) : sizeOfWhole(answer);
-      return { size, offset, body: new BlobBody(answer.body, { signal }) };
+      const isWhole = !isPart || (offset === 0 && answer.statusCode === 200);
+      const extent = isWhole ? extentOfWhole(answer) : extentOfPart(answer, { offset, end });
+      return { ...extent, offset, body: new BlobBody(answer.body, { signal }) };
     } catch (error) {
       discard(answer, this.#timeouts.bodyTimeoutMs);
       throw error;
@@ -264,26 +274,33 @@ function blobUrl(blob: BlobRef): URL {
   return new URL(formatBlobPath(blob), upstreamOrigin(blob.registry));
 }
 
-/** Checks an answer to a request for the whole blob. */
-function sizeOfWhole({ statusCode, headers }: Answer): number | undefined {
+type Extent = Pick<RegistryBlob, 'size' | 'end'>;
+
+/** Checks an answer with the whole blob. */
+function extentOfWhole({ statusCode, headers }: Answer): Extent {
   refuseUnless(200, statusCode, headers);
   refuseEncoded(headers);
-  return parseContentLength(headers['content-length']);
+  const size = parseContentLength(headers['content-length']);
+  return { size, end: size };
 }
 
-/** Checks an answer to a request for all from `offset` on (RFC 9110 §15.3.7). */
-function sizeOfRest({ statusCode, headers }: Answer, offset: number): number | undefined {
+/** Checks an answer to a request for all from `offset` on, or up to `end` (RFC 9110 §15.3.7). */
+function extentOfPart(
+  { statusCode, headers }: Answer,
+  { offset, end }: { offset: number; end: number | undefined },
+): Extent {
   if (statusCode === 200) throw outOfOrder('the registry ignores Range', statusCode);
   refuseUnless(206, statusCode, headers);
   refuseEncoded(headers);
   const range = parseContentRange(headers['content-range']);
-  const isRest = range?.first === offset && (range.size === undefined || range.last === range.size - 1);
-  if (range === undefined || !isRest) throw outOfOrder('another range than asked for', statusCode);
+  const last = end === undefined || (range?.size ?? end) < end ? range?.size : end;
+  const isAskedFor = range?.first === offset && (last === undefined || range.last === last - 1);
+  if (range === undefined || !isAskedFor) throw outOfOrder('another range than asked for', statusCode);
   // The parser holds the body to Content-Length; without one, nobody would notice a short body.
   if (parseContentLength(headers['content-length']) !== range.last - range.first + 1) {
     throw outOfOrder('a range whose length is not its Content-Length', statusCode);
   }
-  return range.size;
+  return { size: range.size, end: range.last + 1 };
 }
 
 function refuseUnless(expected: number, status: number, headers: Answer['headers']): void {
