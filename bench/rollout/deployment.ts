@@ -9,10 +9,11 @@ import { NodeProcess } from '../../test/testbed/sealift.ts';
 import type { BenchmarkContext } from '../harness/benchmark.ts';
 import { warmMemory } from '../harness/files.ts';
 import { Party } from '../harness/party.ts';
-import { cpuSecondsOf } from '../harness/process-usage.ts';
+import { cpuSecondsOfTree } from '../harness/process-usage.ts';
 import type { Scope } from '../harness/scope.ts';
 import { installMissingPackages } from '../harness/testbed-parts.ts';
-import type { ClientOrder, Pulled, PullOrder, Pushed, PushOrder, Streamed } from './host-party.ts';
+import type { ClientOrder, Pushed, PushOrder } from './client-order.ts';
+import type { Pulled, PullOrder, Streamed } from './host-party.ts';
 import type { LinkRates } from './limit.ts';
 import { startPullThrough } from './pull-through.ts';
 import type { Links, Setting } from './setting.ts';
@@ -138,7 +139,7 @@ export class Deployment implements AsyncDisposable {
       registryLogBytes: traffic.reduce((sum, { bytes }) => sum + bytes, 0),
       registryInterfaceBytes: sentBytes(this.#cluster.registry.service.pid),
       seederInterfaceBytes: sentBytes(this.#cluster.tracker.service.pid),
-      sealiftCpuSeconds: processes.reduce((sum, { pid }) => sum + cpuSecondsOf(pid), 0),
+      sealiftCpuSeconds: processes.reduce((sum, { pid }) => sum + cpuSecondsOfTree(pid), 0),
       busyCpuSeconds: busy,
       totalCpuSeconds: total,
     };

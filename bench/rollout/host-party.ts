@@ -1,33 +1,8 @@
-import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseRegistryHost, parseRepository } from '@sealift/core';
-import { LightClient } from '../../packages/cli/src/demo/light-client.ts';
 import { answerQuestions } from '../harness/party-side.ts';
-
-/** What a light client on this host is to reach a registry with. */
-export interface ClientOrder {
-  readonly registry: string;
-  readonly repository: string;
-  readonly tag: string;
-  /** Files with the certificates that it trusts. */
-  readonly trust: readonly string[];
-  readonly credentials?: { readonly username: string; readonly password: string };
-  /** A node's proxy on this host's loopback; a direct connection without it. */
-  readonly proxy?: { readonly host: string; readonly port: number };
-}
-
-export interface PushOrder extends ClientOrder {
-  /** Bytes of each layer. They are random, so that nobody holds them already. */
-  readonly layers: readonly number[];
-}
-
-/** What was pushed: all blobs of the image, its config included. */
-export interface Pushed {
-  readonly blobBytes: number;
-}
+import { type ClientOrder, clientOf, push, TRANSFER_TIMEOUT_MS } from './client-order.ts';
 
 export interface PullOrder extends ClientOrder {
   /** When to begin, in ms since the epoch: all hosts of one machine share the clock. */
@@ -52,36 +27,10 @@ export interface Streamed {
   readonly bytesPerSecond: number;
 }
 
-/** Longest time that one pull or push may take, in ms; a benchmark that hangs says less than one that fails. */
-const TRANSFER_TIMEOUT_MS = 600_000;
-const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
 /** Bytes written at a time by a plain stream. */
 const CHUNK = 256 * 1024;
 /** Bytes of a stream that do not count: the burst that a token bucket lets through at once, several times over. */
 const WARM_UP_BYTES = 1024 * 1024;
-
-async function clientOf({ registry, repository, trust, credentials, proxy }: ClientOrder): Promise<LightClient> {
-  const anchors = await Promise.all(trust.map((file) => readFile(file, 'utf8')));
-  return new LightClient({
-    route: { proxy, trustAnchors: anchors.join('\n') },
-    registry: parseRegistryHost(registry),
-    repository: parseRepository(repository),
-    ...(credentials === undefined ? {} : { credentials }),
-  });
-}
-
-async function push(order: PushOrder): Promise<Pushed> {
-  const client = await clientOf(order);
-  const layers = order.layers.map((size) => ({
-    mediaType: LAYER_TYPE,
-    bytes: randomFillSync(Buffer.allocUnsafe(size)),
-  }));
-  // Unlike any other config, for the same reason.
-  const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', created: new Date().toISOString() }));
-  const signal = AbortSignal.timeout(TRANSFER_TIMEOUT_MS);
-  await client.push(order.tag, { config, layers }, { signal });
-  return { blobBytes: layers.reduce((sum, { bytes }) => sum + bytes.length, config.length) };
-}
 
 async function pull(order: PullOrder): Promise<Pulled> {
   const client = await clientOf(order);

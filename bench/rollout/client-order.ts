@@ -1,0 +1,68 @@
+import { createHash, randomFillSync } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { type Digest, digestFromSha256, parseRegistryHost, parseRepository } from '@sealift/core';
+import { LightClient } from '../../packages/cli/src/demo/light-client.ts';
+
+/** Longest time that one pull or push may take, in ms; a run that hangs says less than one that fails. */
+export const TRANSFER_TIMEOUT_MS = 600_000;
+const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
+
+/** What a light client on this host is to reach a registry with. */
+export interface ClientOrder {
+  readonly registry: string;
+  readonly repository: string;
+  readonly tag: string;
+  /** Files with the certificates that it trusts. */
+  readonly trust: readonly string[];
+  readonly credentials?: { readonly username: string; readonly password: string };
+  /** A node's proxy on this host's loopback; a direct connection without it. */
+  readonly proxy?: { readonly host: string; readonly port: number };
+}
+
+export interface PushOrder extends ClientOrder {
+  /** Bytes of each layer. They are random, so that nobody holds them already. */
+  readonly layers: readonly number[];
+}
+
+/** What was pushed: all blobs of the image, its config included. */
+export interface Pushed {
+  readonly blobBytes: number;
+  /** Digests of the layers, in order. */
+  readonly layers: readonly Digest[];
+  /** The same, and the config's. */
+  readonly blobs: readonly Digest[];
+}
+
+/** A client for the order. */
+export async function clientOf({ registry, repository, trust, credentials, proxy }: ClientOrder): Promise<LightClient> {
+  const anchors = await Promise.all(trust.map((file) => readFile(file, 'utf8')));
+  return new LightClient({
+    route: { proxy, trustAnchors: anchors.join('\n') },
+    registry: parseRegistryHost(registry),
+    repository: parseRepository(repository),
+    ...(credentials === undefined ? {} : { credentials }),
+  });
+}
+
+/** Pushes an image of random layers. */
+export async function push(order: PushOrder): Promise<Pushed> {
+  const client = await clientOf(order);
+  const layers = order.layers.map((size) => ({
+    mediaType: LAYER_TYPE,
+    bytes: randomFillSync(Buffer.allocUnsafe(size)),
+  }));
+  // Unlike any other config, for the same reason.
+  const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', created: new Date().toISOString() }));
+  const signal = AbortSignal.timeout(TRANSFER_TIMEOUT_MS);
+  await client.push(order.tag, { config, layers }, { signal });
+  const digests = layers.map(({ bytes }) => digestOf(bytes));
+  return {
+    blobBytes: layers.reduce((sum, { bytes }) => sum + bytes.length, config.length),
+    layers: digests,
+    blobs: [...digests, digestOf(config)],
+  };
+}
+
+function digestOf(bytes: Uint8Array): Digest {
+  return digestFromSha256(createHash('sha256').update(bytes).digest());
+}

@@ -1,0 +1,26 @@
+import type { Fault } from '../fault.ts';
+import { engineKilled, nodeKilled } from './engine.ts';
+import { addressChange, linkCut, oneWayCut, peerPortUnreachable } from './links.ts';
+import { allPeersGone, peerFrozen } from './peers.ts';
+import { registryFaults, registrySlow, registryWrongBytes } from './registry.ts';
+import { seederGone } from './seeder.ts';
+import { trackerFrozen, trackerKilled, trackerRestarted } from './tracker.ts';
+
+/** The rows of the matrix, in order. */
+export const FAULTS: readonly Fault[] = [
+  seederGone,
+  trackerKilled,
+  trackerFrozen,
+  trackerRestarted,
+  allPeersGone,
+  peerFrozen,
+  engineKilled,
+  nodeKilled,
+  linkCut,
+  oneWayCut,
+  peerPortUnreachable,
+  addressChange,
+  ...registryFaults,
+  registryWrongBytes,
+  registrySlow,
+];

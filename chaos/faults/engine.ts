@@ -1,0 +1,37 @@
+import type { Fault } from '../fault.ts';
+
+/** The half of a node that talks to strangers ends; the half that the runtime talks to must not notice. */
+export const engineKilled: Fault = {
+  name: 'engine-killed',
+  summary: 'the engine process of a node is killed in mid-pull, and shares again for the next pull',
+  play: async (stage) => {
+    const image = await stage.publish();
+    const pulls = stage.pull(image);
+    await stage.reached('n1', stage.someByteOf(image));
+    for (const pid of await stage.enginePids('n1')) process.kill(pid, 'SIGKILL');
+    await pulls;
+    stage.expect(stage.logged('n1', 'engine_exited').length === 1, 'the engine did not end');
+    await stage.node('n1').service.waitForEvent('enrolled');
+    await stage.pull(await stage.publish([4_000_000]));
+  },
+};
+
+/** A whole node ends without notice; its own pull is lost, and only that one. */
+export const nodeKilled: Fault = {
+  name: 'node-killed',
+  summary: 'a node is killed in mid-pull of the others, starts again on what it left, and goes on from there',
+  play: async (stage) => {
+    const image = await stage.publish();
+    const [victim = '', ...others] = stage.names;
+    // Its client dies with its proxy, so that is no pull that counts.
+    const lost = stage.attempt(image, victim);
+    const pulls = stage.pull(image, others);
+    await stage.reached(others[0] ?? '', stage.someByteOf(image));
+    await stage.node(victim).service.stop({ signal: 'SIGKILL' });
+    await lost;
+    await stage.startNode(victim);
+    await pulls;
+    await stage.pull(image, [victim]);
+    stage.expect((await stage.extraRegistryBytes()) <= 0, 'a restarted node made the registry send more');
+  },
+};

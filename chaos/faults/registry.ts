@@ -1,0 +1,95 @@
+import type { Fault } from '../fault.ts';
+import type { FrontRule } from '../faulty-front.ts';
+import type { Stage } from '../stage.ts';
+
+/** Pulls everywhere while the registry misbehaves by rules; says how often one has struck. */
+async function pullWith(stage: Stage, rules: (stage: Stage, bytes: number) => readonly FrontRule[]): Promise<number> {
+  const image = await stage.publish();
+  const { front } = stage;
+  if (front === undefined) throw new Error('the stage has no faulty front');
+  await front.setRules(rules(stage, stage.someByteOf(image)));
+  await stage.pull(image);
+  const struck = await front.struck();
+  stage.note('struck', struck);
+  stage.expect(struck > 0, 'the registry has not misbehaved');
+  return struck;
+}
+
+const cut = (bytes: number, isReset = true): FrontRule => ({
+  kind: 'cut',
+  // Of the first layer that is asked for, whichever that is.
+  afterBytes: Math.floor(bytes / 4),
+  times: 1,
+  isReset,
+});
+
+/** A fault of the registry in the middle of the seeder's read. */
+function registryFault(name: string, summary: string, rules: (bytes: number) => readonly FrontRule[]): Fault {
+  return {
+    name,
+    summary,
+    setting: { hasFaultyFront: true },
+    play: async (stage) => {
+      await pullWith(stage, (_, bytes) => rules(bytes));
+    },
+  };
+}
+
+/** What a registry does to one read or to a few. */
+export const registryFaults: readonly Fault[] = [
+  registryFault('registry-reset', "the registry resets the seeder's read in the middle", (bytes) => [
+    cut(bytes),
+    { ...cut(bytes), afterBytes: 2_000_000 },
+  ]),
+  registryFault('registry-truncated', 'the registry ends a body before its Content-Length', (bytes) => [
+    cut(bytes, false),
+  ]),
+  registryFault('registry-401', 'the registry cuts the read, then answers 401 to the range request', (bytes) => [
+    cut(bytes),
+    {
+      kind: 'status',
+      status: 401,
+      headers: { 'www-authenticate': 'Bearer realm="https://auth.test:5001/token"' },
+      times: 2,
+    },
+  ]),
+  registryFault('registry-429', 'the registry cuts the read, then asks for patience: 429 with Retry-After', (bytes) => [
+    cut(bytes),
+    { kind: 'status', status: 429, headers: { 'retry-after': '1' }, times: 2 },
+  ]),
+  registryFault('registry-503', 'the registry cuts the read, then is out of order: 503 with Retry-After', (bytes) => [
+    cut(bytes),
+    { kind: 'status', status: 503, headers: { 'retry-after': '1' }, times: 2 },
+  ]),
+];
+
+/** False bytes that the seeder reads must reach nobody; who asks again gets the true ones. */
+export const registryWrongBytes: Fault = {
+  name: 'registry-wrong-bytes',
+  summary: 'the registry sends the seeder bytes that do not match the digest',
+  setting: { hasFaultyFront: true },
+  play: async (stage) => {
+    const image = await stage.publish();
+    const { address } = stage.host('tracker');
+    await stage.front?.setRules([{ kind: 'wrong', client: address, times: 1 }]);
+    // A reader that was given a false byte can only be cut off, never be told that all is well.
+    for (const outcome of await Promise.all(stage.names.map((name) => stage.attempt(image, name)))) {
+      stage.expect(!outcome.isWrong, 'a false byte came in a well-formed answer');
+    }
+    stage.expect((await stage.front?.struck()) === 1, 'the registry has not misbehaved');
+    await stage.pull(image);
+  },
+};
+
+/** Slow is not broken: whoever takes it for broken sends every node to the registry, which makes it slower. */
+export const registrySlow: Fault = {
+  name: 'registry-slow',
+  summary: 'the registry sends 24 KiB/s, a piece in half a minute, and no node takes that for a stall',
+  setting: { hasFaultyFront: true },
+  play: async (stage) => {
+    const image = await stage.publish([1_000_000]);
+    await stage.front?.setRules([{ kind: 'slow', bytesPerSecond: 24 * 1024 }]);
+    await stage.pull(image);
+    stage.expect((await stage.extraRegistryBytes()) <= 0, 'a node went to the registry by itself');
+  },
+};

@@ -1,0 +1,15 @@
+import type { Fault } from '../fault.ts';
+import { PORTS, reset } from './cut.ts';
+
+/** The seeder is gone, and the tracker goes on to name it. */
+export const seederGone: Fault = {
+  name: 'seeder-gone',
+  summary: 'the seeder dies while it is still reading, the tracker stays',
+  play: async (stage) => {
+    const image = await stage.publish();
+    const pulls = stage.pull(image);
+    await stage.reached('n1', stage.someByteOf(image));
+    await reset(stage.host('tracker'), PORTS.seeder);
+    await pulls;
+  },
+};

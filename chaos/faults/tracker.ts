@@ -1,0 +1,49 @@
+import type { Fault } from '../fault.ts';
+
+/** The tracker's process, and with it the seeder, ends at once. */
+export const trackerKilled: Fault = {
+  name: 'tracker-killed',
+  summary: 'tracker and seeder are killed in mid-pull, and away for the next pull',
+  play: async (stage) => {
+    const image = await stage.publish();
+    const pulls = stage.pull(image);
+    await stage.reached('n1', stage.someByteOf(image));
+    await stage.cluster.tracker.kill();
+    await pulls;
+    await stage.pull(await stage.publish([4_000_000]));
+  },
+};
+
+/** Worse than an end: connections stay open and nobody answers. */
+export const trackerFrozen: Fault = {
+  name: 'tracker-frozen',
+  summary: 'tracker and seeder are stopped (SIGSTOP) in mid-pull, and hang for the next pull',
+  play: async (stage) => {
+    const image = await stage.publish();
+    const { pid } = stage.cluster.tracker.service;
+    const pulls = stage.pull(image);
+    await stage.reached('n1', stage.someByteOf(image));
+    process.kill(pid, 'SIGSTOP');
+    stage.defer(async () => process.kill(pid, 'SIGCONT'));
+    await pulls;
+    await stage.pull(await stage.publish([4_000_000]));
+  },
+};
+
+/** The swarm table is memory: a tracker that comes back knows of nobody. */
+export const trackerRestarted: Fault = {
+  name: 'tracker-restarted',
+  summary: 'tracker and seeder are killed in mid-pull and start again at once, with an empty swarm table',
+  play: async (stage) => {
+    const image = await stage.publish();
+    const pulls = stage.pull(image);
+    await stage.reached('n1', stage.someByteOf(image));
+    await stage.cluster.tracker.kill();
+    await stage.cluster.tracker.start();
+    await pulls;
+    const next = await stage.publish([4_000_000]);
+    await stage.pull(next);
+    const joined = stage.names.filter((name) => stage.logged(name, 'swarm_joined').length > 0);
+    stage.expect(joined.length === stage.names.length, 'some nodes do not share after the restart');
+  },
+};

@@ -1,0 +1,266 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Party } from '../bench/harness/party.ts';
+import type { Scope } from '../bench/harness/scope.ts';
+import type { ClientOrder, Pushed, PushOrder } from '../bench/rollout/client-order.ts';
+import { SeededRandom } from '../fuzz/random.ts';
+import { blobTraffic } from '../test/testbed/access-log.ts';
+import { Cluster } from '../test/testbed/cluster.ts';
+import type { Host } from '../test/testbed/host.ts';
+import type { NodeProcess } from '../test/testbed/sealift.ts';
+import type { LogLine } from '../test/testbed/service.ts';
+import { parseLogLine } from '../test/testbed/service.ts';
+import type { Flooded, FloodOrder, Outcome } from './client-party.ts';
+import type { FaultRow, StageSetting } from './fault.ts';
+import { FaultyFront } from './faulty-front.ts';
+
+const CLIENT = path.join(import.meta.dirname, 'client-party.ts');
+const REPOSITORY = 'team-a/app';
+const PROXY = { host: '127.0.0.1', port: 3128 };
+const UPLINK_MEGABITS = 60;
+/** Longest time of one pull, in ms: dockerd's own patience with a blob that brings nothing. */
+const PULL_TIMEOUT_MS = 75_000;
+/** Node processes that start at the same time: a start costs a second of CPU. */
+const CONCURRENT_STARTS = 2;
+const MIB = 1024 * 1024;
+const LAYERS = [12 * MIB, 8 * MIB, 300_000];
+
+/** An image that was published for a fault. */
+export interface StageImage extends Pushed {
+  readonly tag: string;
+}
+
+/**
+ * Where a fault is played: a registry, a tracker and nodes on hosts of their own, with a light client on each node. It
+ * remembers what the clients saw.
+ */
+export class Stage implements AsyncDisposable {
+  readonly cluster: Cluster;
+  /** Present where the setting asks for it. */
+  readonly front: FaultyFront | undefined;
+  /** The same seed gives the same run, as far as the order of events depends on us. */
+  readonly random: SeededRandom;
+  readonly #scope: Scope;
+  readonly #setting: StageSetting;
+  readonly #clients = new Map<string, Party>();
+  readonly #nodes = new Map<string, NodeProcess>();
+  /** The last order of each client, which takes a look at its trust anchors. */
+  readonly #preparing = new Map<string, Promise<ClientOrder>>();
+  readonly #images: StageImage[] = [];
+  readonly #outcomes: Outcome[] = [];
+  readonly #problems: string[] = [];
+  readonly #figures: Record<string, number> = {};
+  readonly #releases: (() => Promise<unknown>)[] = [];
+
+  private constructor(o: {
+    cluster: Cluster;
+    front: FaultyFront | undefined;
+    scope: Scope;
+    setting: StageSetting;
+    random: SeededRandom;
+  }) {
+    this.cluster = o.cluster;
+    this.front = o.front;
+    this.random = o.random;
+    this.#scope = o.scope;
+    this.#setting = o.setting;
+  }
+
+  static async start(
+    setting: StageSetting & { readonly nodes: number },
+    { scope, seed }: { scope: Scope; seed: number },
+  ): Promise<Stage> {
+    const names = Array.from({ length: setting.nodes }, (_, index) => `n${index + 1}`);
+    const { tracker = {} } = setting;
+    const cluster = await Cluster.start({ hosts: names, tracker: { logLevel: 'debug', ...tracker } });
+    try {
+      const front = setting.hasFaultyFront === true ? await FaultyFront.start(scope, cluster) : undefined;
+      const stage = new Stage({ cluster, front, scope, setting, random: new SeededRandom(seed) });
+      for (const name of ['registry', ...names]) stage.#addClient(name);
+      const pending = names.values();
+      const startSome = async (): Promise<void> => {
+        for (const name of pending) await stage.startNode(name);
+      };
+      await Promise.all(Array.from({ length: CONCURRENT_STARTS }, startSome));
+      await cluster.testbed.network.shape('registry', { up: setting.uplinkMegabits ?? UPLINK_MEGABITS });
+      return stage;
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  /** Names of all nodes, whether they run or not. */
+  get names(): readonly string[] {
+    return [...this.#clients.keys()].filter((name) => name !== 'registry');
+  }
+
+  host(name: string): Host {
+    return this.cluster.testbed.network.host(name);
+  }
+
+  node(name: string): NodeProcess {
+    const node = this.#nodes.get(name);
+    if (node === undefined) throw new Error(`no node runs on ${name}`);
+    return node;
+  }
+
+  /** Starts a node, or starts it again on the data that it left. */
+  async startNode(name: string): Promise<void> {
+    this.#nodes.set(name, await this.cluster.startLightNode(name, { logLevel: 'debug', ...this.#setting.node }));
+  }
+
+  /** Publishes an image of random bytes, straight from the registry's own host. */
+  async publish(layers: readonly number[] = LAYERS): Promise<StageImage> {
+    const tag = `r${this.#images.length + 1}`;
+    const trust = [this.cluster.authority.certificate];
+    const order: PushOrder = { ...this.#order(tag, 'ci'), trust, layers };
+    const image = { ...(await this.#client('registry').ask<Pushed>('push', order)), tag };
+    this.#images.push(image);
+    return image;
+  }
+
+  /** Lets the clients of `names` pull at the same time. Never rejects for what becomes of a pull: the row will show it. */
+  async pull(image: StageImage, names: readonly string[] = this.names): Promise<readonly Outcome[]> {
+    const outcomes = await Promise.all(names.map((name) => this.attempt(image, name)));
+    this.#outcomes.push(...outcomes);
+    return outcomes;
+  }
+
+  /** A pull that may fail, because its own node is what breaks: it does not count. */
+  async attempt({ tag }: StageImage, name: string): Promise<Outcome> {
+    const preparing = this.#nodeOrder(name, tag);
+    this.#preparing.set(name, preparing);
+    return await this.#client(name).ask<Outcome>('pull', { ...(await preparing), timeoutMs: PULL_TIMEOUT_MS });
+  }
+
+  /** Lets the fault last for a while. */
+  async pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#scope.signal });
+  }
+
+  /** The processes that a node has started: its engine. */
+  async enginePids(name: string): Promise<readonly number[]> {
+    const { pid } = this.node(name).service;
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return children
+      .split(' ')
+      .filter((text) => text !== '')
+      .map(Number);
+  }
+
+  /** Waits until the running pulls of a node have brought so many bytes; demands that they still run then. */
+  async reached(name: string, bytes: number): Promise<void> {
+    // The order itself is sent by who has waited for it longer.
+    await this.#preparing.get(name);
+    const isInTime = await this.#client(name).ask<boolean>('reached', { bytes: Math.floor(bytes) });
+    this.expect(isInTime, `the pull on ${name} was over before the fault could strike`);
+  }
+
+  /** A byte between a tenth and a half of the image, by the seed. */
+  someByteOf({ blobBytes }: StageImage): number {
+    return Math.floor(blobBytes * 0.1) + this.random.below(Math.floor(blobBytes * 0.4));
+  }
+
+  /** Requests the first layer of the image many times at once, each of which counts as a pull. */
+  async flood({ tag, layers }: StageImage, name: string, requests: number): Promise<Flooded> {
+    const [digest] = layers;
+    if (digest === undefined) throw new Error('the image has no layer');
+    const order: FloodOrder = { ...(await this.#nodeOrder(name, tag)), timeoutMs: PULL_TIMEOUT_MS, digest, requests };
+    const flooded = await this.#client(name).ask<Flooded>('flood', order);
+    const seconds = (flooded.latenciesMs.at(-1) ?? 0) / 1000;
+    const add = (count: number, outcome: Partial<Outcome>): void => {
+      for (let index = 0; index < count; index += 1) {
+        this.#outcomes.push({ seconds, bytes: 0, isWrong: false, ...outcome });
+      }
+    };
+    add(flooded.latenciesMs.length - flooded.wrong, {});
+    add(flooded.wrong, { isWrong: true, error: 'wrong digest' });
+    add(flooded.failed, { error: flooded.errors.join('; ') });
+    return flooded;
+  }
+
+  /** Something that must be true besides the pulls. */
+  expect(isTrue: boolean, what: string): void {
+    if (!isTrue) this.#problems.push(what);
+  }
+
+  /** A number for the row. */
+  note(name: string, value: number): void {
+    this.#figures[name] = Math.round(value * 1000) / 1000;
+  }
+
+  /** Something to undo at the end, the last first. */
+  defer(release: () => Promise<unknown>): void {
+    this.#releases.push(release);
+  }
+
+  /** Log lines of an event that a node has written since it was started. */
+  logged(name: string, event: string): readonly LogLine[] {
+    return this.node(name)
+      .service.lines.map(parseLogLine)
+      .filter((line) => line?.event === event) as LogLine[];
+  }
+
+  /** Blob bytes that left the registry beyond one copy of each image that anybody has pulled. */
+  async extraRegistryBytes(): Promise<number> {
+    const sent = this.front === undefined ? await this.#loggedTraffic() : await this.front.sent();
+    let extra = 0;
+    for (const image of this.#images) {
+      const bytes = image.blobs.reduce((sum, digest) => sum + (sent.get(digest) ?? 0), 0);
+      if (bytes > 0) extra += bytes - image.blobBytes;
+    }
+    return extra;
+  }
+
+  async row(fault: string): Promise<FaultRow> {
+    const errors = this.#outcomes.flatMap(({ error }) => (error === undefined ? [] : [error]));
+    return {
+      fault,
+      pulls: this.#outcomes.length,
+      failed: errors.length,
+      digestsRight: this.#outcomes.every(({ isWrong }) => !isWrong),
+      extraRegistryBytes: await this.extraRegistryBytes(),
+      slowestSeconds: Math.round(Math.max(0, ...this.#outcomes.map(({ seconds }) => seconds)) * 10) / 10,
+      figures: this.#figures,
+      problems: [...new Set([...this.#problems, ...errors])],
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      for (const release of this.#releases.reverse()) await release();
+      await Promise.all([...this.#clients.values()].map((client) => client.stop()));
+    } finally {
+      await this.cluster.stop();
+    }
+  }
+
+  async #loggedTraffic(): Promise<ReadonlyMap<string, number>> {
+    const traffic = blobTraffic(await this.cluster.registry.requests());
+    return new Map([...traffic].map(([digest, { bytes }]) => [digest, bytes]));
+  }
+
+  #addClient(name: string): void {
+    const command = this.host(name).enter([process.execPath, CLIENT]);
+    this.#clients.set(name, Party.command(this.#scope, 'unshare', command));
+  }
+
+  #client(name: string): Party {
+    const client = this.#clients.get(name);
+    if (client === undefined) throw new Error(`there is no client on ${name}`);
+    return client;
+  }
+
+  #order(tag: string, user: string): Omit<ClientOrder, 'trust'> {
+    const credentials = { username: user, password: this.cluster.tokens.user(user).password };
+    return { repository: REPOSITORY, tag, registry: this.cluster.registry.name, credentials };
+  }
+
+  async #nodeOrder(name: string, tag: string): Promise<ClientOrder> {
+    // The token server is behind no proxy, so its authority is needed beside the node's own.
+    const trust = [...(await this.cluster.trustOf(name)), this.cluster.authority.certificate];
+    return { ...this.#order(tag, 'alice'), trust, proxy: PROXY };
+  }
+}
