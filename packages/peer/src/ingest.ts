@@ -6,11 +6,13 @@ import type { Swarm } from './swarm.ts';
 /** Shortest time between two progress messages, in ms (docs/protocol.md, `sl_progress`). */
 const PROGRESS_INTERVAL_MS = 1_000;
 /**
- * A batch is signed once so many bytes of pieces wait for it, and after so long, in ms, at the latest. Each node verifies
- * each batch and passes it on, so that one for each piece of a slow registry would cost a cluster more than the pieces.
+ * A batch is signed once so many bytes of pieces wait for it, and after so long, in ms for each peer up to a bound, at the
+ * latest. Each node verifies each batch and passes it on, so that one for each piece of a slow registry would cost a cluster
+ * more than the pieces; but a peer that is alone with us has nothing else to fetch meanwhile.
  */
 const BATCH_BYTES = 2 * 1024 * 1024;
-const BATCH_PAUSE_MS = 60;
+const BATCH_PAUSE_PER_PEER_MS = 4;
+const MAX_BATCH_PAUSE_MS = 60;
 
 /** The seeder's side of a swarm: pieces go in as they are read from the registry, and are offered at once. */
 export interface Ingest {
@@ -173,7 +175,8 @@ export class SwarmIngest implements Ingest {
   async #pause(): Promise<void> {
     if (this.#isHurried) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, BATCH_PAUSE_MS);
+    const pauseMs = Math.min(this.#swarm.connectionCount * BATCH_PAUSE_PER_PEER_MS, MAX_BATCH_PAUSE_MS);
+    const timer = setTimeout(resolve, pauseMs);
     this.#hurry = resolve;
     await promise;
     clearTimeout(timer);
