@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import type { Clock, Logger } from '@sealift/core';
-import { parseKeySet, RemoteKeys } from '@sealift/registry';
+import { type Clock, isAppError, type Logger } from '@sealift/core';
+import { KeyFile, RemoteKeys } from '@sealift/registry';
 import { type ServiceAccountKeys, ServiceAccountTokens } from '@sealift/tracker';
 import { readCertificateFile } from './certificate-file.ts';
 import type { ConfigOf } from './config.ts';
@@ -34,16 +33,17 @@ export async function loadServiceAccounts(
   }
   const keys = source.startsWith('https://')
     ? await remoteKeys(new URL(source), config, { clock, log, services })
-    : await fileKeys(source);
+    : await fileKeys(source, { clock, log });
   return new ServiceAccountTokens({ config: { issuer, audience: config.kubernetesAudience, subjects }, keys, clock });
 }
 
-async function fileKeys(path: string): Promise<ServiceAccountKeys> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) =>
-    refuse('--kubernetes-jwks', `cannot read ${path} (${errnoOf(error)})`, error),
-  );
-  const { keys } = parseKeySet(text);
-  return { find: async (matches) => keys.filter(matches) };
+async function fileKeys(path: string, { clock, log }: { clock: Clock; log: Logger }): Promise<ServiceAccountKeys> {
+  try {
+    return (await KeyFile.open(path)).follow({ clock, log, failureEvent: 'service_account_keys_failed' });
+  } catch (error) {
+    if (isAppError(error)) throw error;
+    refuse('--kubernetes-jwks', `cannot read ${path} (${errnoOf(error)})`, error);
+  }
 }
 
 async function remoteKeys(

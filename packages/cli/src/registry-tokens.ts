@@ -1,9 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { type Clock, isAppError, type Logger, type RegistryHost } from '@sealift/core';
 import { isTrustedChain } from '@sealift/pki';
 import {
-  type KeySet,
-  parseKeySet,
+  KeyFile,
   type RegistryClient,
   type RegistryConfig,
   type RegistryTokenConfig,
@@ -18,8 +16,11 @@ type OfRegistry<T> = T & { readonly registry: RegistryHost };
 
 type Config = Pick<ConfigOf<typeof NODE_OPTIONS>, 'registry' | 'registryTokenKeys' | 'registryTokenIssuer'>;
 
+/** What the options say of one registry's tokens, whose files can change. */
+type FileTokenConfig = RegistryTokenConfig & { readonly keySets: readonly KeyFile[] };
+
 /** What the options say of the registries' tokens, files read. Throws one `CONFIG_INVALID` that names every problem. */
-export async function loadTokenConfigs(config: Config): Promise<readonly RegistryTokenConfig[]> {
+export async function loadTokenConfigs(config: Config): Promise<readonly FileTokenConfig[]> {
   const problems: string[] = [];
   const check = (flag: string, { registry }: OfRegistry<object>): void => {
     if (config.registry.includes(registry)) return;
@@ -48,9 +49,9 @@ export async function loadTokenConfigs(config: Config): Promise<readonly Registr
   refuse(flag, reason.join(': '));
 }
 
-/** The judge of registry tokens of this process. */
+/** The judge of registry tokens of this process, which follows the files. */
 export function registryTokens(
-  tokens: readonly RegistryTokenConfig[],
+  tokens: readonly FileTokenConfig[],
   {
     registries,
     client,
@@ -58,24 +59,20 @@ export function registryTokens(
     log,
   }: { registries: readonly RegistryConfig[]; client: RegistryClient; clock: Clock; log: Logger },
 ): RegistryTokens {
+  for (const { keySets } of tokens)
+    for (const file of keySets) file.follow({ clock, log, failureEvent: 'registry_keys_failed' });
   return new RegistryTokens({ registries, tokens, prober: client, verifyChain: isTrustedChain, clock, log });
 }
 
-async function readKeys(path: string, problems: string[]): Promise<KeySet | undefined> {
+async function readKeys(path: string, problems: string[]): Promise<KeyFile | undefined> {
   const say = (reason: string): undefined => {
     problems.push(`--registry-token-keys: ${path}: ${reason}`);
     return undefined;
   };
-  let text: string;
   try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    return say(`cannot be read (${errnoOf(error)})`);
-  }
-  try {
-    return parseKeySet(text);
+    return await KeyFile.open(path);
   } catch (error) {
     if (isAppError(error, 'CONFIG_INVALID')) return say(String(error.details['reason']));
-    throw error;
+    return say(`cannot be read (${errnoOf(error)})`);
   }
 }

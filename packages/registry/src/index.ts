@@ -12,6 +12,7 @@ export { type ImageReference, parseImageReference } from './reference.ts';
 export type { RegistryConfig } from './registry-config.ts';
 export type { TokenRights } from './registry-token/claims.ts';
 export { bearerJwt } from './registry-token/compact-token.ts';
+export { KeyFile } from './registry-token/key-file.ts';
 export { type KeySet, parseKeySet } from './registry-token/key-set.ts';
 export { type RegistryTokenConfig, RegistryTokens, type TokenUse } from './registry-token/registry-tokens.ts';
 export { RemoteKeys } from './registry-token/remote-keys.ts';

@@ -11,7 +11,7 @@ import type { TokenProber } from './token-proof.ts';
 /** What an operator says about the tokens of one registry. */
 export interface RegistryTokenConfig {
   readonly registry: RegistryHost;
-  /** What key files hold. */
+  /** What key files hold; read at each use, so that a set may change. */
   readonly keySets: readonly KeySet[];
   /** HTTPS URLs of JWKS. */
   readonly keyUrls: readonly URL[];
@@ -61,7 +61,7 @@ export class RegistryTokens {
         const trust = new IssuerTrust({
           registry,
           prober,
-          configured: { keys: sets.flatMap(({ keys }) => keys), roots: sets.flatMap(({ roots }) => roots) },
+          configured: allOf(sets),
           remote: own.flatMap(({ keyUrls }) => keyUrls).map((url) => new RemoteKeys({ url, caPem, clock, log })),
           issuer: own.find(({ issuer }) => issuer !== undefined)?.issuer,
           verifyChain,
@@ -129,4 +129,16 @@ export class RegistryTokens {
       .finally(() => this.#learning.delete(running));
     this.#learning.add(running);
   }
+}
+
+/** Several sets as one, which changes as they do. */
+function allOf(sets: readonly KeySet[]): KeySet {
+  return {
+    get keys() {
+      return sets.flatMap(({ keys }) => keys);
+    },
+    get roots() {
+      return sets.flatMap(({ roots }) => roots);
+    },
+  };
 }
