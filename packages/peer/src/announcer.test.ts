@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AnnounceRequest } from '@sealift/bittorrent';
+import type { AnnounceAnswer, AnnounceRequest } from '@sealift/bittorrent';
 import { AppError, parseSwarmId, silentLogger, systemClock } from '@sealift/core';
 import { type Announce, Announcer } from './announcer.ts';
 import { Gate } from './gate.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 
 function scene({ announce, isHungry = false }: { announce?: Announce; isHungry?: boolean } = {}) {
+  const answers: AnnounceAnswer[] = [];
   const requests: AnnounceRequest[] = [];
   const waiting = new Map<number, () => void>();
   const announcer = new Announcer({
@@ -23,7 +24,7 @@ function scene({ announce, isHungry = false }: { announce?: Announce; isHungry?:
         ...{ grant: 'a.b.c', denyVersion: 0 },
       }),
       isHungryNow: () => isHungry,
-      answered: () => {},
+      answered: (answer) => void answers.push(answer),
     },
     gate: new Gate({ max: 1 }),
     limits: { ...DEFAULT_LIMITS, minAnnounceMs: 5, stoppedTimeoutMs: 50 },
@@ -36,7 +37,7 @@ function scene({ announce, isHungry = false }: { announce?: Announce; isHungry?:
       if (requests.length >= count) resolve();
       else waiting.set(count, resolve);
     });
-  return { announcer, sees, events: () => requests.map(({ event }) => event) };
+  return { announcer, sees, answers, events: () => requests.map(({ event }) => event) };
 }
 
 test('a swarm is announced as started, completed and stopped, once each', async () => {
@@ -72,6 +73,21 @@ test('an announce that failed is repeated with its event', async () => {
   await sees(2);
   await announcer.stop();
   assert.deepEqual(events().slice(0, 2), ['started', 'started']);
+});
+
+test('a refusal that brings the deny list is passed on, and counts as a failure', async () => {
+  const deny = { version: 1, nodeIds: [], revocations: [] };
+  const refusal = new AppError('ANNOUNCE_FAILED', { reason: 'the tracker refused' });
+  const { announcer, sees, events, answers } = scene({
+    isHungry: true,
+    announce: async () => ({ intervalMs: 60_000, complete: 0, incomplete: 0, peers: [], deny, refusal }),
+  });
+  announcer.start();
+  await sees(2);
+  await announcer.stop();
+  assert.deepEqual(events().slice(0, 2), ['started', 'started']);
+  assert.deepEqual(answers[0]?.deny, deny);
+  assert.equal(announcer.hasFailed, true);
 });
 
 test('a tracker that never answers does not hold up a stop', async () => {

@@ -28,6 +28,21 @@ test('a grant that has ended is not used', () => {
   assert.equal(keeper.grantFor(A), undefined);
 });
 
+test('a grant whose right is revoked is forgotten, and others are kept', () => {
+  const { keeper, changes } = keeperWith(async () => []);
+  const grantOf = (repository: string): string => {
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const claims = { registry: 'registry.example', repository, digest, auth_time: 7 };
+    return `h.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.s`;
+  };
+  keeper.put(A, { grant: grantOf('team/app'), expiresAt: 1_000 });
+  keeper.put(B, { grant: grantOf('team/other'), expiresAt: 1_000 });
+  keeper.dropRevoked(({ repository, authTime }) => repository === 'team/app' && authTime === 7_000);
+  assert.equal(keeper.grantFor(A), undefined);
+  assert.equal(keeper.grantFor(B), grantOf('team/other'));
+  assert.deepEqual(changes, [A, B, A]);
+});
+
 test('a grant is renewed five minutes before its end, and only then', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const asked: string[] = [];

@@ -116,3 +116,16 @@ test('the seeder keeps its own word: a grant that it mints in the second of a re
   const { claims } = await cluster.authority.mintSeederGrant(blob, holder);
   assert.equal(cluster.state.revocations.covers(claims), false);
 });
+
+test('a node that is refused over and over cannot fill the audit log', async () => {
+  const node = await cluster.enrol();
+  const forged = { swarmId: 'a'.repeat(40), grant: 'a.b.c' };
+  const { version } = cluster.state.pushed.current;
+  for (let attempt = 0; attempt < 40; attempt += 1) {
+    assert.equal((await join(node, 'team/app', `Bearer forged-${attempt}`)).verdict, 'denied');
+    await assert.rejects(announce(node, forged, version), { code: 'ANNOUNCE_FAILED' });
+  }
+  const lines = (await cluster.auditText()).split('\n').filter((line) => line.includes(node.nodeId));
+  const refusals = lines.filter((line) => /"(?:join|announce)_refused"/.test(line));
+  assert.ok(refusals.length >= 20 && refusals.length < 60, `${refusals.length} of 80 refusals`);
+});

@@ -69,6 +69,21 @@ test('a client that throws because the registry is away is an outage; a bug is a
   assert.equal(broken.asked, 2);
 });
 
+test('a question that is under way when its right is revoked gives no right, and the next one is asked anew', async () => {
+  const clock = new FakeClock();
+  let provenBefore = 0;
+  const registry = proverOf(async () => {
+    if (registry.asked === 1) provenBefore = clock.now() + 1;
+    return { kind: 'yes', size: 1 };
+  });
+  const revoked = { covers: ({ authTime }: { authTime: number }) => authTime < provenBefore };
+  const authorizer = new Authorizer({ revocations: revoked, registry, clock });
+  assert.equal((await authorizer.decide(blob, 'Bearer a')).kind, 'unavailable');
+  clock.advance(1);
+  assert.equal((await authorizer.decide(blob, 'Bearer a')).kind, 'granted');
+  assert.equal(registry.asked, 2);
+});
+
 test('a registry that is not configured is never asked', async () => {
   const registry = proverOf(async () => ({ kind: 'yes', size: 1 }));
   const elsewhere = { ...blob, registry: parseRegistryHost('169.254.169.254') };
