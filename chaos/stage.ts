@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { Party } from '../bench/harness/party.ts';
 import type { Scope } from '../bench/harness/scope.ts';
 import type { ClientOrder, Pushed, PushOrder } from '../bench/rollout/client-order.ts';
@@ -12,9 +14,12 @@ import type { NodeProcess } from '../test/testbed/sealift.ts';
 import type { LogLine } from '../test/testbed/service.ts';
 import { parseLogLine } from '../test/testbed/service.ts';
 import type { Flooded, FloodOrder, Outcome } from './client-party.ts';
+import type { CrowdOrder } from './crowd-order.ts';
 import type { FaultRow, StageSetting } from './fault.ts';
+import { PORTS, reset } from './faults/cut.ts';
 import { FaultyFront } from './faulty-front.ts';
 
+const run = promisify(execFile);
 const CLIENT = path.join(import.meta.dirname, 'client-party.ts');
 const REPOSITORY = 'team-a/app';
 const PROXY = { host: '127.0.0.1', port: 3128 };
@@ -111,6 +116,26 @@ export class Stage implements AsyncDisposable {
     this.#nodes.set(name, await this.cluster.startLightNode(name, { logLevel: 'debug', ...this.#setting.node }));
   }
 
+  /** Who starts processes of its own for this stage. */
+  get scope(): Scope {
+    return this.#scope;
+  }
+
+  /** What a crowd of peers needs to know of the cluster. */
+  crowdOrder({ layers }: StageImage): Omit<CrowdOrder, 'peers' | 'kind'> {
+    const { joinToken, registry, tracker } = this.cluster;
+    return {
+      tracker: joinToken.tracker,
+      joinTokenFile: joinToken.tokenFile,
+      host: tracker.host.address,
+      seederPort: PORTS.seeder,
+      registry: registry.name,
+      repository: REPOSITORY,
+      digests: layers,
+      authorization: `Bearer ${this.cluster.mint('alice', REPOSITORY)}`,
+    };
+  }
+
   /** Publishes an image of random bytes, straight from the registry's own host. */
   async publish(layers: readonly number[] = LAYERS): Promise<StageImage> {
     const tag = `r${this.#images.length + 1}`;
@@ -138,6 +163,24 @@ export class Stage implements AsyncDisposable {
   /** Lets the fault last for a while. */
   async pause(ms: number): Promise<void> {
     await delay(ms, undefined, { signal: this.#scope.signal });
+  }
+
+  /** Makes the tracker's API unreachable, open connections included; its seeder goes on. */
+  async silenceTracker(): Promise<void> {
+    await reset(this.host('tracker'), PORTS.tracker);
+  }
+
+  /** Mounts something that goes with the stage; the last argument is where. */
+  async mount(args: readonly string[]): Promise<void> {
+    await run('mount', [...args]);
+    const target = args.at(-1) ?? '';
+    // Those who were started on it may still be about to end.
+    this.defer(() => run('umount', ['--lazy', target]));
+  }
+
+  /** Changes a mount of {@link mount}. */
+  async remount(directory: string, mode: 'ro' | 'rw'): Promise<void> {
+    await run('mount', ['-o', `remount,${mode}`, directory]);
   }
 
   /** The processes that a node has started: its engine. */

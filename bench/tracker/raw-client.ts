@@ -27,9 +27,13 @@ export class RawClient {
   }
 
   /** Dials the tracker. The context trusts the cluster's CA only; who answers there is not in question here. */
-  static async dial(port: number, secureContext: SecureContext): Promise<RawClient> {
+  static async dial(
+    port: number,
+    secureContext: SecureContext,
+    { host = '127.0.0.1', ...from }: { host?: string; localAddress?: string } = {},
+  ): Promise<RawClient> {
     return await new Promise((resolve, reject) => {
-      const options = { host: '127.0.0.1', port, secureContext, checkServerIdentity: () => undefined };
+      const options = { ...from, host, port, secureContext, checkServerIdentity: () => undefined };
       const socket = connect(options, () => {
         socket.off('error', reject);
         resolve(new RawClient(socket.setNoDelay(true)));

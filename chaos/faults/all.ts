@@ -1,9 +1,14 @@
 import type { Fault } from '../fault.ts';
+import { certificateExpired } from './certificate.ts';
+import { corruptPeers } from './corruption.ts';
+import { diskFull, diskReadOnly } from './disk.ts';
 import { engineKilled, nodeKilled } from './engine.ts';
 import { addressChange, linkCut, oneWayCut, peerPortUnreachable } from './links.ts';
+import { announceCrowd, blobFlood, seederCrowd } from './overload.ts';
 import { allPeersGone, peerFrozen } from './peers.ts';
 import { registryFaults, registrySlow, registryWrongBytes } from './registry.ts';
 import { seederGone } from './seeder.ts';
+import { slowNode } from './slow-node.ts';
 import { trackerFrozen, trackerKilled, trackerRestarted } from './tracker.ts';
 
 /** The rows of the matrix, in order. */
@@ -23,4 +28,12 @@ export const FAULTS: readonly Fault[] = [
   ...registryFaults,
   registryWrongBytes,
   registrySlow,
+  corruptPeers,
+  certificateExpired,
+  diskFull,
+  diskReadOnly,
+  slowNode,
+  blobFlood,
+  announceCrowd,
+  seederCrowd,
 ];

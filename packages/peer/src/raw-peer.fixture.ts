@@ -47,9 +47,13 @@ export class RawPeer {
     });
   }
 
-  /** Connects to a peer engine on this machine. */
-  static async dial(port: number, tls: TlsMaterial): Promise<RawPeer> {
-    const socket = connect({ ...peerConnectOptions(peerClientContext(tls)), host: '127.0.0.1', port });
+  /** Connects to a peer engine, on this machine if nothing else is said. */
+  static async dial(
+    port: number,
+    tls: TlsMaterial,
+    { host = '127.0.0.1', ...from }: { host?: string; localAddress?: string } = {},
+  ): Promise<RawPeer> {
+    const socket = connect({ ...peerConnectOptions(peerClientContext(tls)), ...from, host, port });
     const peer = new RawPeer(socket);
     // One of the two comes: a refused certificate shows as a close.
     await Promise.race([once(socket, 'secureConnect'), peer.closed]);
