@@ -55,6 +55,8 @@ export const LOG_EVENTS = [
   'store_opened',
   'store_blob_dropped',
   'store_blob_evicted',
+  'store_disk_failed',
+  'store_disk_recovered',
   'store_write_failed',
   'store_blob_checked',
   'store_sync_failed',

@@ -122,7 +122,7 @@ export class HashKeeper {
   /** In order, and never in the way: a blob whose list did not reach the disk only costs asking for it again. */
   #write(write: () => Promise<void>): void {
     this.#writing = this.#writing.then(write).catch((error: unknown) => {
-      this.#log.warn('store_write_failed', { swarmId: this.#blob.swarmId, error });
+      this.#log.debug('store_write_failed', { swarmId: this.#blob.swarmId, error });
     });
   }
 }

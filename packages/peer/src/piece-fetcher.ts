@@ -308,7 +308,7 @@ export class PieceFetcher {
       this.#buffers.forfeit(byteLength);
       this.#pausedUntil = this.#clock.now() + DISK_PAUSE_MS;
       if (!this.#blob.bitfield.has(index)) this.picker.want(index);
-      this.#log.warn('store_write_failed', { swarmId: this.#blob.swarmId, pieceIndex: index, error });
+      this.#log.debug('store_write_failed', { swarmId: this.#blob.swarmId, pieceIndex: index, error });
       this.#sink.failed(error);
     }
     this.fillAll();
@@ -319,7 +319,7 @@ export class PieceFetcher {
     try {
       await this.#blob.confirm(pieces);
     } catch (error) {
-      this.#log.warn('store_write_failed', { swarmId: this.#blob.swarmId, error });
+      this.#log.debug('store_write_failed', { swarmId: this.#blob.swarmId, error });
       this.#sink.failed(error);
     }
     this.#doubts -= 1;

@@ -118,6 +118,8 @@ export class Swarm implements ConnectionHost {
   #readers = 0;
   #idleSince: number;
   #lastProgressAt: number;
+  /** The tracker was asked because of this very silence. */
+  #hasAskedWhoIsLeft = false;
   #bytesFromPeers = 0;
   #bytesToPeers = 0;
   #bytesFromFar = 0;
@@ -388,6 +390,7 @@ export class Swarm implements ConnectionHost {
     this.#seeding.tick();
     this.#dial();
     this.#dialSuccessors(now);
+    this.#askWhoIsLeft(now);
     this.#expireWaiters(now);
     const isAbandoned = this.#readers === 0 && now - this.#idleSince >= this.#limits.readerGraceMs;
     if (this.#fetcher.isActive && isAbandoned) this.#pause();
@@ -773,7 +776,7 @@ export class Swarm implements ConnectionHost {
   #checkComplete(): void {
     if (!this.isComplete || this.blob.isComplete || this.#completing !== undefined || this.#isIngesting) return;
     this.#completing = this.complete().catch((error: unknown) => {
-      this.#log.warn('store_write_failed', { error });
+      this.#log.debug('store_write_failed', { error });
     });
   }
 
@@ -806,12 +809,28 @@ export class Swarm implements ConnectionHost {
     this.#unpin = undefined;
   }
 
+  /** Nobody whom we are connected to has anything that we lack. */
+  get #isLonely(): boolean {
+    return ![...this.#connections].some(({ wantedCount }) => wantedCount > 0);
+  }
+
+  /** Readers wait and nobody has anything for them: whether the cluster is still there decides how long they go on to wait. */
+  #askWhoIsLeft(now: number): void {
+    const isQuiet = now - this.#lastProgressAt >= this.#limits.lonelyStallTimeoutMs;
+    if (this.#waiters.size === 0 || !isQuiet || !this.#isLonely) {
+      this.#hasAskedWhoIsLeft = false;
+    } else if (!this.#hasAskedWhoIsLeft) {
+      this.#hasAskedWhoIsLeft = true;
+      this.#announcer.ask();
+    }
+  }
+
   #expireWaiters(now: number): void {
     if (this.#waiters.size === 0) return;
-    const isLonely = this.#connections.size === 0 && this.#announcer.hasFailed;
+    const isLonely = this.#isLonely && this.#announcer.hasFailed;
     const { stallTimeoutMs, lonelyStallTimeoutMs } = this.#limits;
     const before = now - (isLonely ? lonelyStallTimeoutMs : stallTimeoutMs);
-    const reason = isLonely ? 'no peer and no tracker' : 'nothing arrived';
+    const reason = isLonely ? 'nobody has it and no tracker answers' : 'nothing arrived';
     const expired = this.#waiters.expire(before, this.#lastProgressAt, () => new AppError('SWARM_STALLED', { reason }));
     if (expired > 0) this.#log.warn('swarm_stalled', { reason, readers: expired, peers: this.#connections.size });
   }

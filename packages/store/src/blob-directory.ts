@@ -71,7 +71,11 @@ export async function createBlobDirectory(root: string, description: BlobDescrip
   const { swarmId, geometry } = description;
   const name = `${swarmId}.${randomBytes(4).toString('hex')}`;
   const paths = blobPaths(join(root, swarmId.slice(0, 2), name));
-  await mkdir(paths.directory, { recursive: true, mode: 0o700 });
+  // Not with `recursive`, which reports a read-only disk as a missing directory.
+  await mkdir(join(root, swarmId.slice(0, 2)), { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  await mkdir(paths.directory, { mode: 0o700 });
   try {
     await createSparse(paths.data, geometry.size);
     await createSparse(paths.pieces, HASH_LENGTH * geometry.pieceCount);

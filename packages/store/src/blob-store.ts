@@ -15,6 +15,7 @@ import { type BlobDescription, isSameDescription } from './blob-meta.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import { type BlobEnvironment, DiskBlob } from './disk-blob.ts';
 import { asDiskError } from './disk-error.ts';
+import { DiskHealth } from './disk-health.ts';
 import { OpenFiles } from './open-files.ts';
 import { PieceWorker } from './piece-worker.ts';
 import { chooseVictims, footprint } from './quota.ts';
@@ -139,7 +140,7 @@ export class BlobStore {
 
   /**
    * Makes room for a blob, or gives the one that is there. Evicts the least recently used unpinned blobs to fit. Throws
-   * `STORE_FULL` if that is not enough, `GEOMETRY_INVALID` if the swarm is held with another geometry and in use.
+   * `STORE_FULL` if that is not enough, that or `STORE_FAULT` while the disk refuses to write, `GEOMETRY_INVALID` if the swarm is held with another geometry and in use.
    */
   async create(o: {
     blob: { registry: RegistryHost; digest: Digest };
@@ -159,8 +160,9 @@ export class BlobStore {
           throw new AppError('GEOMETRY_INVALID', { reason: 'the swarm is held with another geometry' });
         await this.#evict(held);
       }
+      environment.health.demand();
       await this.#makeRoom(footprint(o.geometry));
-      return this.#createBlob(description, environment);
+      return await this.#createBlob(description, environment);
     });
   }
 
@@ -199,6 +201,7 @@ export class BlobStore {
     const environment: BlobEnvironment = {
       files: new OpenFiles({ maxBlobs: MAX_OPEN_BLOBS }),
       worker: new PieceWorker(),
+      health: new DiskHealth({ directory: this.directory, clock: this.#clock, log: this.#log }),
       clock: this.#clock,
       log: this.#log,
     };
@@ -257,7 +260,11 @@ export class BlobStore {
   }
 
   async #createBlob(description: BlobDescription, environment: BlobEnvironment): Promise<StoredBlob> {
-    const paths = await createBlobDirectory(this.#blobRoot, description);
+    const paths = await createBlobDirectory(this.#blobRoot, description).catch((cause: unknown) => {
+      const error = asDiskError(cause, 'creating a blob failed');
+      environment.health.failed(error);
+      throw error;
+    });
     const loaded = await loadBlobDirectory(paths.directory, { isTrusted: true });
     if (loaded === undefined) throw new AppError('STORE_FAULT', { reason: 'a new blob vanished' });
     const blob = new DiskBlob(loaded, environment);

@@ -4,6 +4,7 @@ import { syncPath } from './atomic-file.ts';
 import { type LoadedBlob, retireBlobDirectory } from './blob-directory.ts';
 import type { BlobDescription } from './blob-meta.ts';
 import { asDiskError, isMissing } from './disk-error.ts';
+import type { DiskHealth } from './disk-health.ts';
 import { HashFile } from './hash-file.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { BlobFds } from './piece-task.ts';
@@ -20,6 +21,7 @@ const TOUCH_INTERVAL_MS = 60_000;
 export interface BlobEnvironment {
   readonly files: OpenFiles;
   readonly worker: PieceWorker;
+  readonly health: DiskHealth;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -123,12 +125,15 @@ export class DiskBlob implements StoredBlob {
       if (outcome === 'conflict') {
         throw new AppError('PIECE_REJECTED', { reason: 'the piece is held under another hash', index });
       }
-      if (outcome === 'verified') this.bitfield.add(index);
+      if (outcome === 'verified') {
+        this.bitfield.add(index);
+        this.#environment.health.succeeded();
+      }
       this.touch();
       return { verified: outcome === 'verified', buffer: buffer ?? new ArrayBuffer(0) };
     } catch (error) {
       if (isAppError(error, 'STORE_FULL') || isAppError(error, 'STORE_FAULT')) {
-        this.#environment.log.warn('store_write_failed', { swarmId: this.swarmId, pieceIndex: index, error });
+        this.#environment.log.debug('store_write_failed', { swarmId: this.swarmId, pieceIndex: index, error });
       }
       throw error;
     }
@@ -314,8 +319,10 @@ export class DiskBlob implements StoredBlob {
     this.#operations += 1;
     try {
       return await work();
-    } catch (error) {
-      throw asDiskError(error, 'using the files of a blob failed');
+    } catch (cause) {
+      const error = asDiskError(cause, 'using the files of a blob failed');
+      this.#environment.health.failed(error);
+      throw error;
     } finally {
       this.#operations -= 1;
       this.#wakeIfUnused();

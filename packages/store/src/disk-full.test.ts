@@ -8,6 +8,7 @@ import { BLOCK_LENGTH, isAppError } from '@sealift/core';
 import {
   creationOf,
   directoryOf,
+  fill,
   inTemporaryDirectory,
   isPieceRight,
   recordingLogger,
@@ -37,6 +38,7 @@ test(
   { skip },
   onSmallDisk((directory) => {
     const log = recordingLogger();
+    const clock = shiftedClock();
     return withStore(
       directory,
       async (store) => {
@@ -56,15 +58,16 @@ test(
           if (status === 'fulfilled') assert.equal(await isPieceRight(stored, blob, index), true);
         }
         assert.deepEqual((await stored.verify()).dropped, []);
-        assert.ok(log.events.includes('store_write_failed'));
+        assert.equal(log.events.filter((event) => event === 'store_disk_failed').length, 1);
         // What a restart would find is what counts: a bit on the disk without its piece would be served then.
         const marked = stored.bitfield.toBytes();
         assert.deepEqual(await readFile(join(await directoryOf(directory, blob), 'bitmap')), marked);
         await store.delete(blob.swarmId);
+        clock.offsetMs = 10_000;
         const small = testBlob();
         assert.equal(await writeTestPiece(await store.create(creationOf(small)), small, 0), true);
       },
-      { log },
+      { log, clock },
     );
   }),
 );
@@ -121,6 +124,48 @@ test(
     }),
   ),
 );
+
+test(
+  'a full disk is left alone for a while, said once, and used again when it has room, which is said too',
+  { skip },
+  onSmallDisk(async (directory) => {
+    const log = recordingLogger();
+    const clock = shiftedClock();
+    const ballast = join(directory, 'ballast');
+    await withStore(
+      directory,
+      async (store) => {
+        const blob = testBlob();
+        const stored = await store.create(creationOf(blob));
+        await writeTestPiece(stored, blob, 0);
+        await fillDisk(ballast);
+        await assert.rejects(writeTestPiece(stored, blob, 1), { code: 'STORE_FULL' });
+        await assert.rejects(writeTestPiece(stored, blob, 2), { code: 'STORE_FULL' });
+        await rm(ballast);
+        // Nobody finds out before the pause is over.
+        const other = testBlob();
+        await assert.rejects(store.create(creationOf(other)), { code: 'STORE_FULL' });
+        assert.deepEqual(diskEvents(log.events), ['store_disk_failed']);
+        clock.offsetMs = 10_000;
+        await fill(await store.create(creationOf(other)), other);
+        await fill(stored, blob);
+        assert.deepEqual(diskEvents(log.events), ['store_disk_failed', 'store_disk_recovered']);
+        assert.deepEqual((await stored.verify()).dropped, []);
+      },
+      { log, clock },
+    );
+  }),
+);
+
+/** The machine's clock, which a test can put forward. */
+function shiftedClock(): { offsetMs: number; now(): number } {
+  const clock = { offsetMs: 0, now: (): number => Date.now() + clock.offsetMs };
+  return clock;
+}
+
+function diskEvents(events: readonly string[]): string[] {
+  return events.filter((event) => event.startsWith('store_disk_'));
+}
 
 async function fillDisk(path: string): Promise<void> {
   const file = await open(path, 'w');
