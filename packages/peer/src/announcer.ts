@@ -81,6 +81,13 @@ export class Announcer {
     if (this.#clock.now() + delay < this.#dueAt) this.#schedule(delay);
   }
 
+  /** Announces soon, whatever the interval: who asks wants to know whether the tracker is there. */
+  ask(): void {
+    // A whole swarm falls silent at the same moment.
+    const delay = this.#random() * this.#limits.minAnnounceMs;
+    if (this.#clock.now() + delay < this.#dueAt) this.#schedule(delay);
+  }
+
   /** Announces `stopped`, waiting a bounded time. Safe to call twice. */
   async stop(): Promise<void> {
     const isFirst = !this.#stop.signal.aborted;

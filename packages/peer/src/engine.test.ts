@@ -212,6 +212,26 @@ test('readers are given up when nothing arrives, sooner when there is neither pe
   await assert.rejects(swarm.waitForPiece(1, { signal: t.signal }), { code: 'SWARM_STALLED' });
 });
 
+test('peers that have nothing for a reader do not make it wait for a tracker that is gone', async (t) => {
+  const cluster = await TestCluster.create(t);
+  const blob = cluster.blob(4);
+  const limits: Partial<PeerLimits> = { stallTimeoutMs: 3_600_000, lonelyStallTimeoutMs: 100, minAnnounceMs: 100 };
+  const seeder = await cluster.peer('seeder', { role: 'seeder' });
+  await seeder.grant(blob);
+  const ingest = await seeder.engine.ingest({ ...blob.request, signer: cluster.signer });
+  await ingest.addPiece(0, pieceOf(blob, 0));
+  const [one, other] = [await cluster.peer('one', { limits }), await cluster.peer('other', { limits })];
+  const swarms = [await download(one, blob), await download(other, blob)];
+  await Promise.all(swarms.map((swarm) => swarm.waitForPiece(0, { signal: t.signal })));
+  cluster.tracker.isDown = true;
+  await seeder.stop();
+  const waiting = swarms.map((swarm) =>
+    assert.rejects(swarm.waitForPiece(1, { signal: t.signal }), { code: 'SWARM_STALLED' }),
+  );
+  await Promise.all(waiting);
+  assert.deepEqual([swarms[0]?.connectionCount, swarms[1]?.connectionCount], [1, 1]);
+});
+
 test('a slow registry is not a stall as long as the seeder says that it reads', async (t) => {
   const cluster = await TestCluster.create(t);
   const blob = cluster.blob(2);

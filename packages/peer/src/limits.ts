@@ -76,7 +76,7 @@ export interface PeerLimits {
   readonly banMs: number;
   /** A waiting reader is given up when nothing arrives for so long, in ms. @default 15_000 */
   readonly stallTimeoutMs: number;
-  /** The same when no peer is connected and the tracker does not answer either, in ms. @default 3_000 */
+  /** The same when no connected peer has what we lack and the tracker does not answer either, in ms. @default 3_000 */
   readonly lonelyStallTimeoutMs: number;
   /** How long a download goes on without a reader, in ms: a runtime that retries comes back within it. @default 60_000 */
   readonly readerGraceMs: number;
