@@ -9,6 +9,16 @@ export function cpuSecondsOf(pid: number): number {
   return (user + system) / TICKS_PER_SECOND;
 }
 
+/**
+ * The same with all processes that it has started, and those that these have, the ended ones included. A node is two: its
+ * front and its engine.
+ */
+export function cpuSecondsOfTree(pid: number): number {
+  const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = statFields(`/proc/${pid}/stat`);
+  const children = childrenOf(pid).reduce((sum, child) => sum + cpuSecondsOfTree(child), 0);
+  return (user + system + endedUser + endedSystem) / TICKS_PER_SECOND + children;
+}
+
 /** CPU time of the children of this process that have ended, in seconds (proc(5), `cutime` and `cstime`). */
 export function endedChildrenCpuSeconds(): number {
   const [, , user = 0, system = 0] = statFields('/proc/self/stat');
@@ -35,6 +45,14 @@ export function threadCpuSeconds(): Readonly<Record<string, number>> {
 export function residentMiBOf(pid: number): number {
   const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
   return Number(kilobytes ?? Number.NaN) / 1024;
+}
+
+/** Children of a process, whichever of its threads started them (proc(5), `/proc/pid/task/tid/children`). */
+function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+    const text = readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1');
+    return text.split(' ').filter(Boolean).map(Number);
+  });
 }
 
 /** Fields 14 to 17. The name of the program, field 2, may hold spaces and brackets, so counting starts behind it. */

@@ -14,6 +14,7 @@ import type { RegistryTokens } from '@sealift/registry';
 import { BlobStore } from '@sealift/store';
 import type { ConfigOf } from './config.ts';
 import { isDiskFault, prepareDataDirectory, refuseDataDirectory } from './data-directory.ts';
+import { type KeptIdentity, keptIdentityOf, takeUp } from './engine/kept-identity.ts';
 import { NodeEngine } from './node-engine.ts';
 import { isUnspecified } from './option-values.ts';
 import type { NODE_OPTIONS } from './options.ts';
@@ -38,6 +39,10 @@ export interface SharingOptions {
   readonly tokens: RegistryTokens | undefined;
   readonly clock: Clock;
   readonly log: Logger;
+  /** What an engine before this one was enrolled with. */
+  readonly earlier: KeptIdentity | undefined;
+  /** Is told of each enrolment and renewal. */
+  readonly onIdentity: (identity: KeptIdentity) => void;
   /** Aborts when the node is to end. */
   readonly signal: AbortSignal;
   /** Is told what is wrong with the disk, each time that it is tried in vain. */
@@ -77,11 +82,9 @@ export async function startSharing(options: SharingOptions, services: ServiceSta
   return undefined;
 }
 
-async function startEngine(
-  { config, trust: { origin, anchor }, readEnrolmentToken, name, tokens, clock, log, signal }: SharingOptions,
-  store: BlobStore,
-  services: ServiceStack,
-): Promise<Sharing> {
+async function startEngine(options: SharingOptions, store: BlobStore, services: ServiceStack): Promise<Sharing> {
+  const { config, readEnrolmentToken, name, tokens, earlier, onIdentity, clock, log, signal } = options;
+  const { origin, anchor } = options.trust;
   const identity = new NodeIdentity({
     origin,
     trust: anchor,
@@ -129,8 +132,11 @@ async function startEngine(
   const stopListening = identity.onChange(() => {
     void engine.start();
     grants.refreshAll();
+    const kept = keptIdentityOf(identity);
+    if (kept !== undefined) onIdentity(kept);
   });
   services.defer(async () => stopListening());
+  if (earlier !== undefined) takeUp(identity, earlier);
   await services.start(identity);
   const ready = (options: { signal: AbortSignal }): Promise<PeerEngine> => engine.ready(options);
   const blobs = new SwarmBlobSource({ identity, engine: ready, store, grants, clock, log, name, tokenCheck });

@@ -8,6 +8,7 @@ import { BlobService } from '../engine/blob-service.ts';
 import { EngineChannel } from '../engine/engine-channel.ts';
 import { type EngineMessage, FRONT_MESSAGES, type FrontMessage, parseMessage } from '../engine/engine-messages.ts';
 import { CHANNEL_FD } from '../engine/engine-process.ts';
+import { type KeptIdentity, parseKeptIdentity } from '../engine/kept-identity.ts';
 import { enrolmentTokenOf } from '../enrolment-token.ts';
 import { errnoOf, refuse } from '../failure.ts';
 import { createProcessLogger, surviveBugs, untilAborted } from '../logging.ts';
@@ -39,6 +40,7 @@ export async function runNodeEngine(config: Config): Promise<void> {
   const end = new AbortController();
   let sharing: Sharing | undefined;
   let tokens: RegistryTokens | undefined;
+  const begun = Promise.withResolvers<KeptIdentity | undefined>();
   const service = new BlobService({
     finder: { find: async (request, options) => await sharing?.blobs.find(request, options) },
     send: (message) => void channel.send(message),
@@ -49,6 +51,7 @@ export async function runNodeEngine(config: Config): Promise<void> {
     parse: (text) => parseMessage(FRONT_MESSAGES, text),
     onMessage: (message) => {
       if (message.type === 'stop') end.abort();
+      else if (message.type === 'begin') begun.resolve(parseKeptIdentity(message.identity));
       else if (message.type === 'ask') channel.send({ type: 'status', id: message.id, status: describe(sharing) });
       else if (message.type === 'accepted') noteAccepted(tokens, message);
       else service.take(message);
@@ -57,6 +60,7 @@ export async function runNodeEngine(config: Config): Promise<void> {
       // Whatever still runs by then, the store must be free for the next engine.
       setTimeout(() => process.exit(1), ORPHAN_END_MS).unref();
       end.abort();
+      begun.resolve(undefined);
     },
   });
   surviveBugs(log);
@@ -72,6 +76,8 @@ export async function runNodeEngine(config: Config): Promise<void> {
         readEnrolmentToken: enrolmentTokenOf(config),
         name: config.name ?? defaultNodeName(),
         tokens,
+        earlier: await begun.promise,
+        onIdentity: (identity) => channel.send({ type: 'identity', identity: { ...identity } }),
         clock,
         log,
         signal: end.signal,

@@ -6,7 +6,8 @@ const FIELD_CHECKS = {
   text: (value: unknown) => typeof value === 'string',
   'text?': (value: unknown) => value === undefined || typeof value === 'string',
   flag: (value: unknown) => typeof value === 'boolean',
-  object: (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  object: isObject,
+  'object?': (value: unknown) => value === undefined || isObject(value),
 } as const;
 
 type FieldTypes = {
@@ -15,12 +16,15 @@ type FieldTypes = {
   'text?': string | undefined;
   flag: boolean;
   object: Record<string, unknown>;
+  'object?': Record<string, unknown> | undefined;
 };
 type Fields = Readonly<Record<string, keyof FieldTypes>>;
 type MessageTable = Readonly<Record<string, Fields>>;
 
 /** What the front of a node tells its engine. `id` is that of an open blob, chosen by the front, never used twice. */
 export const FRONT_MESSAGES = {
+  /** The first word: begin, with the identity of the engine before, if there was one. */
+  begin: { identity: 'object?' },
   /** Somebody asks for a blob. The header crosses here, in memory, and nowhere else. */
   open: { id: 'count', registry: 'text', repository: 'text', digest: 'text', authorization: 'text?', isCheck: 'flag' },
   /** Answer with `have` once piece `index` is verified. */
@@ -43,6 +47,8 @@ export const FRONT_MESSAGES = {
 export const ENGINE_MESSAGES = {
   /** All that could be started runs; `peer` and `nodeId` are there once the node is enrolled. */
   ready: { peer: 'text?', nodeId: 'text?' },
+  /** The node is enrolled, or has renewed its certificate: what the next engine may go on with. Kept in memory only. */
+  identity: { identity: 'object' },
   /** There can be no sharing for now. With `isFinal` the engine ends; otherwise it goes on trying. */
   trouble: { code: 'text', details: 'object', isFinal: 'flag' },
   /** Sent every second: the event loop of the engine turns. */
@@ -105,8 +111,12 @@ function parseObject(text: string): Record<string, unknown> {
     // The text itself may hold credentials.
     throw broken('a message that is no JSON', cause instanceof SyntaxError ? undefined : cause);
   }
-  if (FIELD_CHECKS.object(value)) return value as Record<string, unknown>;
+  if (isObject(value)) return value as Record<string, unknown>;
   throw broken('a message that is no object');
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function broken(reason: string, cause?: unknown): AppError {

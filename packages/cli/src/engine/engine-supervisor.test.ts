@@ -93,6 +93,17 @@ test('an engine that ends is started again at once, and its users are told befor
   assert.deepEqual(supervisor.state, { state: 'starting', pid: 2, restarts: 1 });
 });
 
+test('an engine goes on with the identity of the one before', async (t) => {
+  const { supervisor, last, crash, timers } = setUp(t);
+  await supervisor.start();
+  assert.deepEqual(last().sent, [{ type: 'begin', identity: undefined }]);
+  const identity = { nodeId: 'n' };
+  last().say({ type: 'identity', identity });
+  await crash();
+  timers.tick(0);
+  assert.deepEqual(last().sent, [{ type: 'begin', identity }]);
+});
+
 test('what an engine says after its end counts no more', async (t) => {
   const { supervisor, runs, users, last, crash } = setUp(t);
   await supervisor.start();
@@ -165,6 +176,6 @@ test('stopping asks the engine to end and starts no other', async (t) => {
   await supervisor.stop();
   timers.tick(60_000);
   assert.equal(runs.length, 1);
-  assert.deepEqual(last().sent, [{ type: 'stop' }]);
+  assert.deepEqual(last().sent.at(-1), { type: 'stop' });
   assert.equal(supervisor.state.state, 'stopped');
 });

@@ -48,6 +48,8 @@ export class EngineSupervisor implements Service {
   #trouble: string | undefined;
   #checks: NodeJS.Timeout | undefined;
   #restart: NodeJS.Timeout | undefined;
+  /** Of the last engine: certificate and key, so that the next one need not enrol. */
+  #identity: Record<string, unknown> | undefined;
 
   constructor(options: {
     launch: (onMessage: (message: EngineMessage) => void) => EngineRun;
@@ -132,6 +134,7 @@ export class EngineSupervisor implements Service {
       if (this.#run === run) this.#take(message, run);
     });
     this.#run = run;
+    run.send({ type: 'begin', identity: this.#identity });
     void run.ended.then((end) => this.#ended(run, end));
   }
 
@@ -148,6 +151,9 @@ export class EngineSupervisor implements Service {
         this.#isReady = true;
         this.#trouble = undefined;
         this.#first.resolve({ kind: 'ready', peer: message.peer, nodeId: message.nodeId });
+        return;
+      case 'identity':
+        this.#identity = message.identity;
         return;
       case 'trouble':
         this.#troubled(message);
