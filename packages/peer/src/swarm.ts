@@ -776,7 +776,7 @@ export class Swarm implements ConnectionHost {
   #checkComplete(): void {
     if (!this.isComplete || this.blob.isComplete || this.#completing !== undefined || this.#isIngesting) return;
     this.#completing = this.complete().catch((error: unknown) => {
-      this.#log.warn('store_write_failed', { error });
+      this.#log.debug('store_write_failed', { error });
     });
   }
 
