@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -10,7 +10,7 @@ import { SeededRandom } from '../fuzz/random.ts';
 import { blobTraffic } from '../test/testbed/access-log.ts';
 import { Cluster } from '../test/testbed/cluster.ts';
 import type { Host } from '../test/testbed/host.ts';
-import type { NodeProcess } from '../test/testbed/sealift.ts';
+import { type NodeProcess, sealift } from '../test/testbed/sealift.ts';
 import type { LogLine } from '../test/testbed/service.ts';
 import { parseLogLine } from '../test/testbed/service.ts';
 import type { Flooded, FloodOrder, Outcome } from './client-party.ts';
@@ -183,14 +183,32 @@ export class Stage implements AsyncDisposable {
     await run('mount', ['-o', `remount,${mode}`, directory]);
   }
 
-  /** The processes that a node has started: its engine. */
-  async enginePids(name: string): Promise<readonly number[]> {
+  /** The processes that a node has started: its engine, if it runs right now. */
+  enginePids(name: string): readonly number[] {
     const { pid } = this.node(name).service;
-    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
     return children
       .split(' ')
       .filter((text) => text !== '')
       .map(Number);
+  }
+
+  /** Waits until a node shares again after its engine was ended. */
+  async engineRuns(name: string): Promise<void> {
+    const { host, data } = this.node(name);
+    const isRunning = async (): Promise<boolean> => {
+      const said = JSON.parse(await host.runOrThrow(sealift('status', '--data', data, '--json'))) as {
+        engine?: { state?: string };
+      };
+      return said.engine?.state === 'running';
+    };
+    // Each look starts a process, which is pause enough.
+    while (!(await isRunning())) this.#scope.signal.throwIfAborted();
+  }
+
+  /** Pulls that have ended. */
+  get pulls(): number {
+    return this.#outcomes.length;
   }
 
   /** Waits until the running pulls of a node have brought so many bytes; demands that they still run then. */

@@ -8,10 +8,10 @@ export const engineKilled: Fault = {
     const image = await stage.publish();
     const pulls = stage.pull(image);
     await stage.reached('n1', stage.someByteOf(image));
-    for (const pid of await stage.enginePids('n1')) process.kill(pid, 'SIGKILL');
+    for (const pid of stage.enginePids('n1')) process.kill(pid, 'SIGKILL');
     await pulls;
     stage.expect(stage.logged('n1', 'engine_exited').length === 1, 'the engine did not end');
-    await stage.node('n1').service.waitForEvent('enrolled');
+    await stage.engineRuns('n1');
     await stage.pull(await stage.publish([4_000_000]));
   },
 };

@@ -57,8 +57,8 @@ export const addressChange: Fault = {
     const host = stage.host('n1');
     const pulls = stage.pull(image);
     await stage.reached('n1', stage.someByteOf(image));
-    await host.runOrThrow(['ip', 'address', 'add', '10.77.0.200/24', 'dev', 'eth0']);
     await host.runOrThrow(['ip', 'address', 'del', `${host.address}/24`, 'dev', 'eth0']);
+    await host.runOrThrow(['ip', 'address', 'add', '10.77.0.200/24', 'dev', 'eth0']);
     await pulls;
     await stage.pull(await stage.publish([4_000_000]));
   },

@@ -36,7 +36,7 @@ export const blobFlood: Fault = {
     const image = await stage.publish([1_000_000]);
     const { latenciesMs } = await stage.flood(image, 'n1', 500);
     noteLatencies(stage, latenciesMs);
-    const [engine = 0] = await stage.enginePids('n1');
+    const [engine = 0] = stage.enginePids('n1');
     noteMemory(stage, { front: stage.node('n1').service.pid, engine });
     stage.expect((await stage.extraRegistryBytes()) <= 0, 'the registry was asked more than once');
   },
@@ -51,8 +51,11 @@ async function playCrowd(stage: Stage, { peers, kind }: Pick<CrowdOrder, 'peers'
   for (let index = 0; index < CROWD_ADDRESSES; index += 1) {
     await host.runOrThrow(['ip', 'address', 'add', `${crowdAddress(index)}/24`, 'dev', 'eth0']);
   }
+  const [first = '', ...rest] = stage.names;
+  // Now there is a swarm of each layer to come to.
+  await stage.pull(image, [first]);
   await party.ask('enrol', { ...stage.crowdOrder(image), peers, kind });
-  const pulls = stage.pull(image);
+  const pulls = stage.pull(image, rest);
   const result = await party.ask<CrowdResult>('run');
   await pulls;
   noteLatencies(stage, result.latenciesMs);

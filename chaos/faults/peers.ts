@@ -32,7 +32,7 @@ export const peerFrozen: Fault = {
     await stage.cluster.testbed.network.shape(first, { up: 60 });
     const pulls = stage.pull(image, rest);
     await stage.reached(rest[0] ?? '', stage.someByteOf(image));
-    const pids = [stage.node(first).service.pid, ...(await stage.enginePids(first))];
+    const pids = [stage.node(first).service.pid, ...stage.enginePids(first)];
     for (const pid of pids) process.kill(pid, 'SIGSTOP');
     stage.defer(async () => {
       for (const pid of pids) process.kill(pid, 'SIGCONT');

@@ -46,10 +46,11 @@ export const DEFAULT_LIMITS: ProxyLimits = Object.freeze({
   maxConnections: 1024,
   // On loopback the runtime has one address, so it gets most places; where others are let in, none gets all.
   maxConnectionsPerAddress: 768,
-  // A runtime asks as soon as it is connected: who has been silent longest is the least likely to be one.
-  maxSilentConnections: 256,
-  // A set-up takes milliseconds. So many at once means that a target is dead or that somebody scans through us.
-  maxPendingConnects: 256,
+  // A runtime asks as soon as it is connected: who has been silent longest is the least likely to be one. Hundreds of
+  // requests at once take seconds until the last has its TLS; the rest of an address's places is for those who ask.
+  maxSilentConnections: 640,
+  // A set-up takes milliseconds, so more than a burst of a runtime means a dead target or somebody who scans through us.
+  maxPendingConnects: 640,
   // Node's own 16 KiB is short for a registry token with many scopes; common registries refuse heads above 64 KiB.
   maxHeaderBytes: 64 * 1024,
   // A DNS name (253), a colon and a port (5).

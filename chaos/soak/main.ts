@@ -1,0 +1,37 @@
+/**
+ * `npm run soak -- [--minutes N] [--seed N] [--json]`: six nodes that pull, forget, restart and break for a long time, in an
+ * order that the seed decides. Progress goes to stderr; with `--json` the figures are the last line of stdout. Exit status 1
+ * means that a pull failed, that a digest was wrong, or that something grew beyond its bound.
+ */
+import { installMissingPackages } from '../../bench/harness/testbed-parts.ts';
+import { UsageError } from '../options.ts';
+import { soak } from './soak.ts';
+import { parseSoakOptions, SOAK_USAGE } from './soak-options.ts';
+
+const say = (text: string): void => console.error(text);
+
+async function main(args: readonly string[], signal: AbortSignal): Promise<void> {
+  const { minutes, seed, isJson } = parseSoakOptions(args);
+  installMissingPackages({ say });
+  const result = await soak({ minutes, seed, signal, say });
+  if (isJson) console.log(JSON.stringify(result));
+  const { pulls, failed, problems } = result;
+  say(`${pulls} pulls, ${failed} failed, ${problems.length} problems (seed ${seed})`);
+  for (const problem of problems) say(`  ${problem}`);
+  if (failed > 0 || !result.digestsRight || problems.length > 0) process.exitCode = 1;
+}
+
+const interrupted = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort(new Error(name)));
+try {
+  await main(process.argv.slice(2), interrupted.signal);
+} catch (error) {
+  if (interrupted.signal.aborted) process.exitCode = 130;
+  else if (error instanceof UsageError) {
+    say(`${error.message}\n${SOAK_USAGE}`);
+    process.exitCode = 2;
+  } else {
+    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    process.exitCode = 1;
+  }
+}
