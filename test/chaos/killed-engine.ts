@@ -72,6 +72,18 @@ export class KilledEngineScene {
     return (await readNodeStatus(this.node.data))['engine'] as EngineState;
   }
 
+  /** Who the node is in the cluster. */
+  async nodeId(): Promise<string> {
+    return String((await readNodeStatus(this.node.data))['nodeId']);
+  }
+
+  /** Asks the node to end, as a service manager would that signals the whole group. */
+  async endNode(): Promise<void> {
+    const engine = await this.engineRuns();
+    const front = /^PPid:\s+(\d+)$/m.exec(await readFile(`/proc/${engine}/status`, 'latin1'))?.[1];
+    for (const pid of [Number(front), engine]) process.kill(pid, 'SIGTERM');
+  }
+
   /** The bytes that the node has served, by where they came from. */
   async served(): Promise<{ registry: number; peers: number; cache: number }> {
     return (await readNodeStatus(this.node.data))['bytes'] as { registry: number; peers: number; cache: number };
@@ -96,10 +108,25 @@ export class KilledEngineScene {
     process.kill(await this.engineRuns(), 'SIGKILL');
   }
 
-  /** The lines that the node has logged of one event. */
-  async logged(event: string): Promise<Record<string, unknown>[]> {
-    const text = await readFile(path.join(this.#directory, `${this.node.name}.log`), 'utf8');
-    const lines = text.split('\n').filter((line) => line !== '');
+  /** The tracker's data directory. */
+  get trackerData(): string {
+    return path.join(this.#directory, 'tracker');
+  }
+
+  /** Does something again and again until a process has logged `count` lines of an event. */
+  async untilLogged(event: string, count: number, name: string, work: () => Promise<void>): Promise<void> {
+    for (const deadline = performance.now() + TIMEOUT_MS; performance.now() < deadline; await delay(1_000)) {
+      if ((await this.logged(event, name)).length >= count) return;
+      await work();
+    }
+    throw new Error(`no ${event} of ${name}`);
+  }
+
+  /** The lines that a process, by default the node, has logged of one event. */
+  async logged(event: string, name = this.node.name): Promise<Record<string, unknown>[]> {
+    const text = await readFile(path.join(this.#directory, `${name}.log`), 'utf8');
+    // The last one may be half written.
+    const lines = text.split('\n').slice(0, -1);
     // Every line is whole, whichever process it comes from.
     const parsed = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
     return parsed.filter((line) => line['event'] === event);
