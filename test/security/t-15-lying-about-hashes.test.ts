@@ -157,6 +157,12 @@ test('T-15: hashes and progress that the cluster did not sign end the connection
   const attacker = await mallory(cluster, blob, leecher);
   attacker.send(spread(forged));
   await attacker.closed;
+  // What the cluster has signed, with another hash in it.
+  const changed = batch(cluster, blob, { startedAt: Date.now() + 1_000, hashes: hashesOf(blob) });
+  changed[changed.length - 1] = (changed.at(-1) ?? 0) ^ 1;
+  const editor = await mallory(cluster, blob, leecher);
+  editor.send(spread(changed));
+  await editor.closed;
   const liar = await mallory(cluster, blob, leecher);
   // Signed by nobody: it claims that all of the blob has come.
   liar.send({

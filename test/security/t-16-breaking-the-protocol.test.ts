@@ -16,7 +16,7 @@ const abuses: Record<string, (peer: RawPeer, blob: TestBlob) => void> = {
   'a request for a piece that does not exist': (peer) =>
     peer.send({ type: 'have-none' }, { type: 'request', index: 4_000_000_000, begin: 0, length: BLOCK_LENGTH }),
   'a request before its bitfield': (peer) => peer.write(FIRST_BLOCK),
-  'a second bitfield': (peer) => peer.send({ type: 'have-none' }, { type: 'have-all' }),
+  'a second bitfield': (peer) => peer.send({ type: 'have-none' }, { type: 'have-none' }),
   'a bitfield of a wrong length': (peer) => peer.send({ type: 'bitfield', bytes: new Uint8Array(64) }),
   'a bitfield with a spare bit': (peer) => peer.send({ type: 'bitfield', bytes: Uint8Array.of(0x0f) }),
   'a have of a piece that does not exist': (peer) => peer.send({ type: 'have-none' }, { type: 'have', index: 4 }),
