@@ -113,7 +113,9 @@ export class BlobResponder {
       // Nothing was sent: the registry may as well give its own answer, whole.
       if (!response.headersSent && !signal.aborted) return false;
       const takenOverAt = sink.position;
-      await this.#finish(sink, { response, blobRequest, size: open.size, signal });
+      // What was sent may be false, and with true bytes behind it, it would look like a blob.
+      const isFalse = isAppError(error, 'SWARM_WITHDRAWN');
+      if (!isFalse) await this.#finish(sink, { response, blobRequest, size: open.size, signal });
       registry = sink.position - takenOverAt;
     }
     sink.end();

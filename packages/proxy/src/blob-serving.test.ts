@@ -155,6 +155,16 @@ for (const [kind, afterBytes] of [
   });
 }
 
+test('true bytes of the registry never follow those of a blob that proved false', async (t) => {
+  const { registry, proxy, digest, ask } = await setUp(t);
+  proxy.blobs.fail(digest, { kind: 'withdraw', afterBytes: 333_333 });
+  await assert.rejects(ask());
+  assert.equal(registry.counts(digest).gets, 0);
+  // With nothing sent yet there is nothing false in the answer.
+  proxy.blobs.fail(digest, { kind: 'withdraw', afterBytes: 0 });
+  assert.ok((await ask()).body.equals(BLOB));
+});
+
 test('a failed part is followed by the registry up to its end and no further', async (t) => {
   const { proxy, digest, ask } = await setUp(t);
   proxy.blobs.fail(digest, { kind: 'throw', afterBytes: 300_000 });

@@ -9,8 +9,8 @@ const CHUNK_BYTES = 10_007;
 export interface MemoryBlobFault {
   /** Bytes of the blob that are given before. */
   readonly afterBytes: number;
-  /** Throws `SWARM_STALLED`, ends as if all was given, or never says anything again, not even when it is aborted. */
-  readonly kind: 'throw' | 'end' | 'hang';
+  /** Throws `SWARM_STALLED` or, withdrawn, `SWARM_WITHDRAWN`, ends as if all was given, or never says anything again, not even when it is aborted. */
+  readonly kind: 'throw' | 'withdraw' | 'end' | 'hang';
 }
 
 /**
@@ -94,6 +94,7 @@ export class MemoryBlobSource implements BlobSource {
 async function strike(kind: MemoryBlobFault['kind'] | undefined): Promise<true> {
   if (kind === 'hang') await new Promise(() => {});
   if (kind === 'throw') throw new AppError('SWARM_STALLED', { reason: 'told to' });
+  if (kind === 'withdraw') throw new AppError('SWARM_WITHDRAWN', { reason: 'told to' });
   return true;
 }
 

@@ -15,8 +15,8 @@ export interface OpenBlob {
   readonly size: number;
   /**
    * Verified bytes of `[start, end)`, in order. A chunk is valid until the next one is asked for, so that buffers can be
-   * reused. Throws `SWARM_STALLED` when the swarm makes no progress, `SWARM_WITHDRAWN` when the blob proved false; the
-   * bytes yielded before are good. The last piece comes only after the whole blob is signed as complete.
+   * reused. Throws `SWARM_STALLED` when the swarm makes no progress: the bytes yielded before are good. Throws
+   * `SWARM_WITHDRAWN` when the blob proved false: some of the bytes yielded before may be, too. The last piece comes only after the whole blob is signed as complete.
    */
   read(range: { start: number; end: number }, options: { signal: AbortSignal }): AsyncIterable<Uint8Array>;
   /** Bytes read through this object so far, by where they came from. */
