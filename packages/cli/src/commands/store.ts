@@ -4,6 +4,7 @@ import { createContentSigner, createContentVerifier } from '@sealift/bittorrent'
 import { AppError, isAppError, systemClock } from '@sealift/core';
 import { checkStore, type StoreCheckProgress, type StoreReport } from '@sealift/store';
 import type { ConfigOf } from '../config.ts';
+import { lockDataDirectory } from '../data-directory.ts';
 import { HashInspector } from '../hash-inspector.ts';
 import type { STORE_VERIFY_OPTIONS } from '../options.ts';
 import { openExistingState } from '../tracker-data.ts';
@@ -22,6 +23,8 @@ export async function runStoreVerify(config: Config, { signal }: { readonly sign
     throw new AppError('CONFIG_INVALID', { reason: `there is no store in ${config.data}`, advice });
   }
   const inspector = isTracker ? await inspectorOf(config) : new HashInspector();
+  // A front whose engine is just being started again has the directory, and nobody the store.
+  const lock = isTracker ? undefined : await lockDataDirectory(config.data);
   let report: StoreReport;
   try {
     report = await checkStore({
@@ -36,6 +39,8 @@ export async function runStoreVerify(config: Config, { signal }: { readonly sign
     if (signal.aborted && !isAppError(error))
       throw new AppError('STORE_CLOSED', { reason: 'the check was ended early' });
     throw error;
+  } finally {
+    await lock?.release();
   }
   const { findings, ...counts } = report;
   const left = findings.filter(({ kind, isMended }) => kind === 'problem' && !isMended).length;
