@@ -10,7 +10,7 @@ const MIB = 1024 * 1024;
 const REGISTRY_RATE = 8 * MIB;
 const LAYER_BYTES = 16 * MIB;
 /** Ends in a row, each while a pull is under way. */
-const KILLS = 5;
+const KILLS = 3;
 
 suite('an engine that is killed', () => {
   let scene: KilledEngineScene;
@@ -19,21 +19,21 @@ suite('an engine that is killed', () => {
   });
   after(() => scene?.stop());
 
-  /** Pulls, and kills the engine once `afterBytes` have come. */
-  async function pullAndKill(tag: string, afterBytes: number): Promise<void> {
-    let [received, kill]: [number, Promise<void> | undefined] = [0, undefined];
+  /** Pulls, and does something once `afterBytes` have come, by default kill the engine. */
+  async function pullAnd(tag: string, afterBytes: number, strike = () => scene.killEngine()): Promise<void> {
+    let [received, struck]: [number, Promise<void> | undefined] = [0, undefined];
     await scene.pull(tag, (bytes) => {
       received += bytes;
-      if (received >= afterBytes) kill ??= scene.killEngine();
+      if (received >= afterBytes) struck ??= strike();
     });
-    assert.ok(kill, 'the pull was over before the engine could be killed');
-    await kill;
+    assert.ok(struck, 'the pull was over too soon');
+    await struck;
   }
 
   test('costs the pull that is under way nothing but bytes of the registry, inside the same response', async () => {
     const image = await scene.publish(LAYER_BYTES);
     const [sentBefore, servedBefore] = [await scene.atRegistry(), await scene.served()];
-    await pullAndKill(image.tag, 4 * MIB);
+    await pullAnd(image.tag, 4 * MIB);
     const [sent, served] = [await scene.atRegistry(), await scene.served()];
     const [peers, registry] = [served.peers - servedBefore.peers, served.registry - servedBefore.registry];
     assert.ok(peers >= 4 * MIB && registry > 0, `${peers} of peers, ${registry} of the registry`);
@@ -46,6 +46,11 @@ suite('an engine that is killed', () => {
 
   test('is there again for the next pull', async () => {
     await scene.engineRuns();
+    const nodeId = await scene.nodeId();
+    await scene.killEngine();
+    await scene.engineRuns();
+    // A join token may be good for one enrolment only.
+    assert.equal(await scene.nodeId(), nodeId);
     const image = await scene.publish(LAYER_BYTES / 4);
     const before = await scene.served();
     await scene.pull(image.tag);
@@ -57,7 +62,7 @@ suite('an engine that is killed', () => {
     for (let kill = 1; kill <= KILLS; kill += 1) {
       const image = await scene.publish(LAYER_BYTES / 4);
       await scene.engineRuns();
-      await pullAndKill(image.tag, (kill / (KILLS + 1)) * (LAYER_BYTES / 4));
+      await pullAnd(image.tag, (kill / (KILLS + 1)) * (LAYER_BYTES / 4));
     }
     assert.ok((await scene.engine()).restarts >= KILLS);
   });
@@ -75,5 +80,16 @@ suite('an engine that is killed', () => {
     } finally {
       server.close();
     }
+  });
+
+  test('has nothing on a node that is asked to end: the pull that is under way comes whole from peers', async () => {
+    await scene.engineRuns();
+    const image = await scene.publish(LAYER_BYTES);
+    const before = await scene.atRegistry();
+    await pullAnd(image.tag, 4 * MIB, () => scene.endNode());
+    const sent = await scene.atRegistry();
+    // The one read of the seeder, and nothing that the node had to fetch itself.
+    assert.equal(sent.blobBytes - before.blobBytes, image.bytes);
+    await scene.untilLogged('stopped', 1, scene.node.name, async () => {});
   });
 });

@@ -132,8 +132,13 @@ export class KilledEngineScene {
     return parsed.filter((line) => line['event'] === event);
   }
 
-  async stop(): Promise<void> {
+  /** Ends all processes and keeps their logs. */
+  async end(): Promise<void> {
     await this.#cluster.stop();
+  }
+
+  async stop(): Promise<void> {
+    await this.end();
     await rm(this.#directory, { recursive: true, force: true });
   }
 
