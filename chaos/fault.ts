@@ -9,6 +9,8 @@ export interface StageSetting {
   readonly uplinkMegabits?: number;
   /** Something that can misbehave stands before the registry. @default false */
   readonly hasFaultyFront?: boolean;
+  /** A real dockerd on each node takes the place of the light client. @default false */
+  readonly hasDocker?: boolean;
   readonly tracker?: ProcessOptions;
   readonly node?: ProcessOptions;
 }
@@ -20,6 +22,8 @@ export interface Fault {
   /** What breaks, for people. */
   readonly summary: string;
   readonly setting?: StageSetting;
+  /** It can be played with real dockerds: each image is pulled before the next one is published. @default false */
+  readonly fitsDocker?: boolean;
   /** Lets nodes pull and breaks something. All pulls are judged by the stage; what else must be true, by `stage.expect`. */
   readonly play: (stage: Stage) => Promise<void>;
 }

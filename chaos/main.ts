@@ -1,5 +1,5 @@
 /**
- * `npm run chaos -- [--fault NAME] [--seed N] [--nodes N] [--json]`: breaks one thing after another under running pulls, each
+ * `npm run chaos -- [--fault NAME] [--seed N] [--nodes N] [--docker] [--json]`: breaks one thing after another under running pulls, each
  * on hosts and processes of its own. A line of JSON per fault goes to stdout with `--json`; people read stderr. Exit status 1
  * means that a pull failed, that a digest was wrong, or that something else was not as it must be.
  */
@@ -10,12 +10,14 @@ import { runFault } from './run-fault.ts';
 
 const say = (text: string): void => console.error(text);
 
-async function main({ faults, seed, nodes, isJson }: ChaosOptions, signal: AbortSignal): Promise<void> {
+async function main({ faults, seed, nodes, hasDocker, isJson }: ChaosOptions, signal: AbortSignal): Promise<void> {
   installMissingPackages({ say });
   let unclean = 0;
   for (const fault of faults) {
     signal.throwIfAborted();
-    const row = await runFault(fault, { seed, nodes, signal }).catch((error: unknown) => broken(fault.name, error));
+    const row = await runFault(fault, { seed, nodes, hasDocker, signal }).catch((error: unknown) =>
+      broken(fault.name, error),
+    );
     signal.throwIfAborted();
     if (isJson) console.log(JSON.stringify(row));
     say(summaryOf(row));

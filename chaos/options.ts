@@ -7,6 +7,8 @@ export interface ChaosOptions {
   readonly faults: readonly Fault[];
   readonly seed: number;
   readonly nodes: number;
+  /** Real dockerds pull, where the fault allows. */
+  readonly hasDocker: boolean;
   readonly isJson: boolean;
 }
 
@@ -15,7 +17,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-export const USAGE = `usage: npm run chaos -- [--fault NAME]... [--seed N] [--nodes N] [--json]
+export const USAGE = `usage: npm run chaos -- [--fault NAME]... [--seed N] [--nodes N] [--docker] [--json]
 ${FAULTS.map(({ name, summary }) => `  ${name.padEnd(24)}${summary}`).join('\n')}`;
 
 /** Reads the command line; throws {@link UsageError}. */
@@ -27,7 +29,11 @@ export function parseOptions(args: readonly string[]): ChaosOptions {
   if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32))
     throw new UsageError('--seed is an unsigned 32-bit integer');
   const faults = (values.fault ?? []).map(named);
-  return { faults: faults.length === 0 ? FAULTS : faults, seed, nodes, isJson: values.json };
+  const hasDocker = values.docker;
+  const all = hasDocker ? FAULTS.filter(({ fitsDocker }) => fitsDocker === true) : FAULTS;
+  const wrong = hasDocker ? faults.find(({ fitsDocker }) => fitsDocker !== true) : undefined;
+  if (wrong !== undefined) throw new UsageError(`${wrong.name} is played with light clients only`);
+  return { faults: faults.length === 0 ? all : faults, seed, nodes, hasDocker, isJson: values.json };
 }
 
 function parse(args: readonly string[]) {
@@ -38,6 +44,7 @@ function parse(args: readonly string[]) {
         fault: { type: 'string', multiple: true },
         seed: { type: 'string', default: '1' },
         nodes: { type: 'string', default: '3' },
+        docker: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
       },
     }).values;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { parseDigest } from '@sealift/core';
 import { Party } from '../bench/harness/party.ts';
 import type { Scope } from '../bench/harness/scope.ts';
 import type { ClientOrder, Pushed, PushOrder } from '../bench/rollout/client-order.ts';
@@ -15,6 +16,7 @@ import type { LogLine } from '../test/testbed/service.ts';
 import { parseLogLine } from '../test/testbed/service.ts';
 import type { Flooded, FloodOrder, Outcome } from './client-party.ts';
 import type { CrowdOrder } from './crowd-order.ts';
+import { DockerClient } from './docker-client.ts';
 import type { FaultRow, StageSetting } from './fault.ts';
 import { PORTS, reset } from './faults/cut.ts';
 import { FaultyFront } from './faulty-front.ts';
@@ -49,6 +51,7 @@ export class Stage implements AsyncDisposable {
   readonly #scope: Scope;
   readonly #setting: StageSetting;
   readonly #clients = new Map<string, Party>();
+  readonly #dockers = new Map<string, DockerClient>();
   readonly #nodes = new Map<string, NodeProcess>();
   /** The last order of each client, which takes a look at its trust anchors. */
   readonly #preparing = new Map<string, Promise<ClientOrder>>();
@@ -113,7 +116,12 @@ export class Stage implements AsyncDisposable {
 
   /** Starts a node, or starts it again on the data that it left. */
   async startNode(name: string): Promise<void> {
-    this.#nodes.set(name, await this.cluster.startLightNode(name, { logLevel: 'debug', ...this.#setting.node }));
+    const options = { logLevel: 'debug', ...this.#setting.node };
+    if (this.#setting.hasDocker === true && !this.#dockers.has(name)) {
+      const { sealift: node, docker } = await this.cluster.startNode(name, options);
+      this.#nodes.set(name, node);
+      this.#dockers.set(name, new DockerClient(docker));
+    } else this.#nodes.set(name, await this.cluster.startLightNode(name, options));
   }
 
   /** Who starts processes of its own for this stage. */
@@ -139,6 +147,7 @@ export class Stage implements AsyncDisposable {
   /** Publishes an image of random bytes, straight from the registry's own host. */
   async publish(layers: readonly number[] = LAYERS): Promise<StageImage> {
     const tag = `r${this.#images.length + 1}`;
+    if (this.#setting.hasDocker === true) return await this.#publishForDocker(layers, tag);
     const trust = [this.cluster.authority.certificate];
     const order: PushOrder = { ...this.#order(tag, 'ci'), trust, layers };
     const image = { ...(await this.#client('registry').ask<Pushed>('push', order)), tag };
@@ -147,17 +156,31 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Lets the clients of `names` pull at the same time. Never rejects for what becomes of a pull: the row will show it. */
-  async pull(image: StageImage, names: readonly string[] = this.names): Promise<readonly Outcome[]> {
-    const outcomes = await Promise.all(names.map((name) => this.attempt(image, name)));
+  async pull(
+    image: StageImage,
+    names: readonly string[] = this.names,
+    options: { timeoutMs?: number } = {},
+  ): Promise<readonly Outcome[]> {
+    const outcomes = await Promise.all(names.map((name) => this.attempt(image, name, options)));
     this.#outcomes.push(...outcomes);
     return outcomes;
   }
 
   /** A pull that may fail, because its own node is what breaks: it does not count. */
-  async attempt({ tag }: StageImage, name: string): Promise<Outcome> {
+  async attempt(
+    { tag }: StageImage,
+    name: string,
+    { timeoutMs = PULL_TIMEOUT_MS }: { timeoutMs?: number } = {},
+  ): Promise<Outcome> {
+    const docker = this.#dockers.get(name);
+    if (docker !== undefined) {
+      const registryToken = this.cluster.mint('alice', REPOSITORY);
+      const image = `${this.cluster.registry.name}/${REPOSITORY}`;
+      return await docker.pull({ image, tag, registryToken, timeoutMs });
+    }
     const preparing = this.#nodeOrder(name, tag);
     this.#preparing.set(name, preparing);
-    return await this.#client(name).ask<Outcome>('pull', { ...(await preparing), timeoutMs: PULL_TIMEOUT_MS });
+    return await this.#client(name).ask<Outcome>('pull', { ...(await preparing), timeoutMs });
   }
 
   /** Lets the fault last for a while. */
@@ -215,7 +238,9 @@ export class Stage implements AsyncDisposable {
   async reached(name: string, bytes: number): Promise<void> {
     // The order itself is sent by who has waited for it longer.
     await this.#preparing.get(name);
-    const isInTime = await this.#client(name).ask<boolean>('reached', { bytes: Math.floor(bytes) });
+    const isInTime =
+      (await this.#dockers.get(name)?.reached(bytes)) ??
+      (await this.#client(name).ask<boolean>('reached', { bytes: Math.floor(bytes) }));
     this.expect(isInTime, `the pull on ${name} was over before the fault could strike`);
   }
 
@@ -270,7 +295,8 @@ export class Stage implements AsyncDisposable {
     let extra = 0;
     for (const image of this.#images) {
       const bytes = image.blobs.reduce((sum, digest) => sum + (sent.get(digest) ?? 0), 0);
-      if (bytes > 0) extra += bytes - image.blobBytes;
+      // A flood asks for one blob of an image only.
+      extra += Math.max(0, bytes - image.blobBytes);
     }
     return extra;
   }
@@ -296,6 +322,20 @@ export class Stage implements AsyncDisposable {
     } finally {
       await this.cluster.stop();
     }
+  }
+
+  /** dockerd unpacks what it pulls, so it must be a real image; its tag is always the same. */
+  async #publishForDocker(layerBytes: readonly number[], seed: string): Promise<StageImage> {
+    const { config, layers } = await this.cluster.publish(REPOSITORY, { seed, layerBytes });
+    const blobs = [...layers, config];
+    const image: StageImage = {
+      tag: '1',
+      blobBytes: blobs.reduce((sum, { size }) => sum + size, 0),
+      layers: layers.map(({ digest }) => parseDigest(digest)),
+      blobs: blobs.map(({ digest }) => parseDigest(digest)),
+    };
+    this.#images.push(image);
+    return image;
   }
 
   async #loggedTraffic(): Promise<ReadonlyMap<string, number>> {

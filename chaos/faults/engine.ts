@@ -4,6 +4,7 @@ import type { Fault } from '../fault.ts';
 export const engineKilled: Fault = {
   name: 'engine-killed',
   summary: 'the engine process of a node is killed in mid-pull, and shares again for the next pull',
+  fitsDocker: true,
   play: async (stage) => {
     const image = await stage.publish();
     const pulls = stage.pull(image);

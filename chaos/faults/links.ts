@@ -8,6 +8,7 @@ const CUT_MS = 3_000;
 export const linkCut: Fault = {
   name: 'link-cut',
   summary: 'the link of the tracker and seeder is cut in mid-pull, and restored after three seconds',
+  fitsDocker: true,
   play: async (stage) => {
     const image = await stage.publish();
     const { network } = stage.cluster.testbed;
@@ -24,6 +25,7 @@ export const linkCut: Fault = {
 export const oneWayCut: Fault = {
   name: 'one-way-cut',
   summary: 'a node hears nothing of seeder, tracker and peers any more, while they hear it',
+  fitsDocker: true,
   play: async (stage) => {
     const image = await stage.publish();
     const pulls = stage.pull(image);

@@ -28,6 +28,7 @@ function registryFault(name: string, summary: string, rules: (bytes: number) => 
   return {
     name,
     summary,
+    fitsDocker: true,
     setting: { hasFaultyFront: true },
     play: async (stage) => {
       await pullWith(stage, (_, bytes) => rules(bytes));

@@ -5,6 +5,7 @@ import { PORTS, reset } from './cut.ts';
 export const seederGone: Fault = {
   name: 'seeder-gone',
   summary: 'the seeder dies while it is still reading, the tracker stays',
+  fitsDocker: true,
   play: async (stage) => {
     const image = await stage.publish();
     const pulls = stage.pull(image);

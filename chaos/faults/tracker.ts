@@ -4,6 +4,7 @@ import type { Fault } from '../fault.ts';
 export const trackerKilled: Fault = {
   name: 'tracker-killed',
   summary: 'tracker and seeder are killed in mid-pull, and away for the next pull',
+  fitsDocker: true,
   play: async (stage) => {
     const image = await stage.publish();
     const pulls = stage.pull(image);
@@ -18,6 +19,7 @@ export const trackerKilled: Fault = {
 export const trackerFrozen: Fault = {
   name: 'tracker-frozen',
   summary: 'tracker and seeder are stopped (SIGSTOP) in mid-pull, and hang for the next pull',
+  fitsDocker: true,
   play: async (stage) => {
     const image = await stage.publish();
     const { pid } = stage.cluster.tracker.service;
@@ -34,6 +36,7 @@ export const trackerFrozen: Fault = {
 export const trackerRestarted: Fault = {
   name: 'tracker-restarted',
   summary: 'tracker and seeder are killed in mid-pull and start again at once, with an empty swarm table',
+  fitsDocker: true,
   play: async (stage) => {
     const image = await stage.publish();
     const pulls = stage.pull(image);
