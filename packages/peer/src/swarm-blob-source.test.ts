@@ -146,6 +146,22 @@ test('without a tracker nothing is opened, a blob in the store included, and nob
   assert.equal(tracker.callsTo('join').length, 2);
 });
 
+test('a tracker that hangs is left alone for longer than one that refuses', async (t) => {
+  const subject = await scene(t);
+  const { tracker, clock } = subject;
+  tracker.on('join', () => {
+    clock.advance(20_000);
+    return {};
+  });
+  assert.equal(await open(subject), undefined);
+  clock.advance(59_999);
+  assert.equal(await open(subject), undefined);
+  assert.equal(tracker.callsTo('join').length, 1);
+  clock.advance(1);
+  assert.equal(await open(subject), undefined);
+  assert.equal(tracker.callsTo('join').length, 2);
+});
+
 test('a refusal of the tracker is about this request alone', async (t) => {
   const subject = await scene(t);
   subject.tracker.on('join', () => ({ status: 429, body: { code: 'TOO_MANY_REQUESTS', message: 'slow' } }));

@@ -21,6 +21,8 @@ import type { Swarm } from './swarm.ts';
 
 /** After a tracker that does not answer, how long requests pass through without asking it, in ms. */
 const TRACKER_PAUSE_MS = 5_000;
+/** The same as a multiple of the wait for it: an image of many layers must not wait for each of them. */
+const WAIT_PAUSE_FACTOR = 3;
 /** Longest wait for a join, in ms: the tracker asks the registry, and the seeder waits for the head of its answer. */
 const JOIN_TIMEOUT_MS = 20_000;
 
@@ -101,16 +103,23 @@ export class SwarmBlobSource {
 
   /** The same as {@link open} for a reader in another process. */
   async find(request: BlobRequest, { signal }: { signal: AbortSignal }): Promise<FoundBlob | undefined> {
-    if (this.#clock.now() < this.#trackerPausedUntil) return undefined;
+    const startedAt = this.#clock.now();
+    if (startedAt < this.#trackerPausedUntil) return undefined;
     try {
       const answer = await this.#join(request, signal);
       return answer?.verdict === 'granted' ? await this.#findGranted(request, answer, signal) : undefined;
     } catch (error) {
       if (signal.aborted) throw error;
-      if (isAppError(error, 'TRACKER_UNAVAILABLE')) this.#trackerPausedUntil = this.#clock.now() + TRACKER_PAUSE_MS;
+      if (isAppError(error, 'TRACKER_UNAVAILABLE')) this.#pauseTracker(startedAt);
       this.#log.warn('blob_fallback', { digest: request.blob.digest, registry: request.blob.registry, error });
       return undefined;
     }
+  }
+
+  /** One that refuses costs nothing and is asked again soon; one that hangs costs the runtime its patience. */
+  #pauseTracker(askedAt: number): void {
+    const now = this.#clock.now();
+    this.#trackerPausedUntil = now + Math.max(TRACKER_PAUSE_MS, WAIT_PAUSE_FACTOR * (now - askedAt));
   }
 
   async #join(request: BlobRequest, signal: AbortSignal): Promise<JoinAnswer | undefined> {
