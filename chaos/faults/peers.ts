@@ -14,7 +14,10 @@ export const allPeersGone: Fault = {
     await stage.cluster.testbed.network.shape(late, { down: 60 });
     const pull = stage.pull(image, [late]);
     await stage.reached(late, stage.someByteOf(image));
-    await Promise.all(early.map((name) => stage.node(name).service.stop({ signal: 'SIGKILL' })));
+    // The engine first: it would take leave of its peers when its front ends.
+    for (const name of early) {
+      for (const pid of [...stage.enginePids(name), stage.node(name).service.pid]) process.kill(pid, 'SIGKILL');
+    }
     await reset(stage.host('tracker'), PORTS.seeder);
     await pull;
   },

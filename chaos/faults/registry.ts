@@ -82,15 +82,21 @@ export const registryWrongBytes: Fault = {
   },
 };
 
+/** A piece then takes 26 s, and 15 s without anything new are a stall. */
+const SLOW_BYTES_PER_SECOND = 10 * 1024;
+const SLOW_TIMEOUT_MS = 150_000;
+
 /** Slow is not broken: whoever takes it for broken sends every node to the registry, which makes it slower. */
 export const registrySlow: Fault = {
   name: 'registry-slow',
-  summary: 'the registry sends 24 KiB/s, a piece in half a minute, and no node takes that for a stall',
+  summary: 'the registry sends 10 KiB/s, a piece in 26 seconds, and no node takes that for a stall',
   setting: { hasFaultyFront: true },
   play: async (stage) => {
-    const image = await stage.publish([1_000_000]);
-    await stage.front?.setRules([{ kind: 'slow', bytesPerSecond: 24 * 1024 }]);
-    await stage.pull(image);
+    const image = await stage.publish([600_000]);
+    await stage.front?.setRules([{ kind: 'slow', bytesPerSecond: SLOW_BYTES_PER_SECOND }]);
+    await stage.pull(image, stage.names, { timeoutMs: SLOW_TIMEOUT_MS });
     stage.expect((await stage.extraRegistryBytes()) <= 0, 'a node went to the registry by itself');
+    const stalls = stage.names.flatMap((name) => stage.logged(name, 'swarm_stalled'));
+    stage.expect(stalls.length === 0, 'a node took it for a stall');
   },
 };
