@@ -18,7 +18,10 @@ test('T-24: a gateway’s redirect to a login is no right; the registry’s redi
   for (const [index, location] of locations.entries()) {
     const digest = registry.addBlob('team/app', Buffer.from(`layer ${index}`));
     registry.fail(digest, { kind: 'status', status: 302, headers: { location } }, { times: 10 });
-    registry.fail(login, { kind: 'headers', headers: { 'content-type': 'text/html' } }, { times: 10 });
+    // A page of some gateway, which knows nothing of digests.
+    const headers = { 'content-type': 'text/html', 'docker-content-digest': undefined };
+    for (const at of ['registry', 'cdn'] as const)
+      registry.fail(login, { kind: 'headers', headers }, { at, times: 10 });
     assert.equal(await joins(digest), 'unavailable');
   }
   assert.deepEqual(cluster.seeder.asked, []);
