@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { checkCsr, createSigningRequest, identityOfCertificate, SwarmCa } from '@sealift/pki';
 import { nodeIdOf } from '@sealift/testkit';
 import { TestCluster } from './cluster.fixture.ts';
@@ -51,4 +54,26 @@ test('certificates of both CAs do during a rotation; when the old one is retired
   const more = await open(bob);
   await more.opened();
   for (const peer of [renewed, more]) peer.socket.destroy();
+});
+
+test('a handshake that was begun before the old CA was retired, and ends after it, opens nothing', async (t) => {
+  const cluster = await TestCluster.create(t);
+  const blob = cluster.blob(4);
+  const seeder = await cluster.seeder(blob);
+  const next = await SwarmCa.create({ clusterId: cluster.clusterId, generation: 2 });
+  const both = cluster.ca.certificatePem + next.certificatePem;
+  seeder.adopt(await issuedBy(next, seeder.credentials, both));
+  const alice = await cluster.credentials(nodeIdOf('alice'));
+  const tcp = connect(seeder.engine.port, '127.0.0.1');
+  await once(tcp, 'connect');
+  // From then on TLS goes by what was trusted at this moment.
+  while (seeder.engine.stats.strangers === 0) await setImmediate();
+
+  seeder.adopt(await issuedBy(next, seeder.credentials, next.certificatePem));
+  await seeder.grant(blob);
+  const late = await RawPeer.dial(0, { ...alice.tls, trustAnchors: both }, { socket: tcp });
+  assert.equal(late.socket.authorized, true);
+  late.greet(blob.swarmId, alice.identity.id, await cluster.mint(blob, alice));
+  await late.closed;
+  assert.equal(late.receivedBytes, 0);
 });

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import {
   encodeExtendedHandshake,
@@ -47,11 +48,11 @@ export class RawPeer {
     });
   }
 
-  /** Connects to a peer engine, on this machine if nothing else is said. */
+  /** Connects to a peer engine, on this machine if nothing else is said, or goes on with a `socket` that is connected. */
   static async dial(
     port: number,
     tls: TlsMaterial,
-    { host = '127.0.0.1', ...from }: { host?: string; localAddress?: string } = {},
+    { host = '127.0.0.1', ...from }: { host?: string; localAddress?: string; socket?: Socket } = {},
   ): Promise<RawPeer> {
     const socket = connect({ ...peerConnectOptions(peerClientContext(tls)), ...from, host, port });
     const peer = new RawPeer(socket);
