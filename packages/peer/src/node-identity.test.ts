@@ -125,7 +125,6 @@ test('a node whose certificate ended before it was renewed enrols again, as a ne
   await identity.start();
   await logged('enrolled', 2);
   assert.equal(identity.credentials?.identity.id, 'node-2');
-  assert.ok(tracker.callsTo('renew').length >= 1);
 });
 
 test('a certificate that is not ours is not adopted', async (t) => {
