@@ -56,7 +56,10 @@ test('a running transfer ends with its right, another repository of the same swa
   assert.ok(ended !== undefined && whole !== undefined);
   ended.acquire();
   whole.acquire();
-  const end = assert.rejects(ended.waitForComplete({ signal: t.signal }), { code: 'SWARM_STALLED' });
+  const end = assert.rejects(ended.waitForComplete({ signal: t.signal }), {
+    code: 'SWARM_STALLED',
+    details: { reason: 'we hold no grant any more' },
+  });
   await ended.waitForPiece(0, { signal: t.signal });
   const { deny, later } = revocationNow();
   // The seeder's own grant is minted anew before it hears of the revocation, as its tracker does.

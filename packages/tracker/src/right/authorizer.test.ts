@@ -84,6 +84,31 @@ test('a question that is under way when its right is revoked gives no right, and
   assert.equal(registry.asked, 2);
 });
 
+test('what the registry said of a blob before a revocation vouches for no token after it', async () => {
+  const clock = new FakeClock();
+  let provenBefore = 0;
+  const registry = proverOf(async () => ({ kind: 'yes', size: 1 }));
+  const authorizer = new Authorizer({
+    revocations: { covers: ({ authTime }) => authTime < provenBefore },
+    registry,
+    tokens: {
+      verifyHeader: async () => ({ repositories: new Set([blob.repository]), expiresAt: Number.MAX_SAFE_INTEGER }),
+      accepted: () => {},
+      refused: () => {},
+    },
+    clock,
+  });
+  const byWhom = async (header: string): Promise<string | undefined> => {
+    const verdict = await authorizer.decide(blob, header);
+    return verdict.kind === 'granted' ? verdict.by : undefined;
+  };
+  assert.deepEqual([await byWhom('Bearer a'), await byWhom('Bearer b')], ['registry', 'token']);
+  clock.advance(1);
+  provenBefore = clock.now();
+  assert.deepEqual([await byWhom('Bearer c'), await byWhom('Bearer d')], ['registry', 'token']);
+  assert.equal(registry.asked, 2);
+});
+
 test('a registry that is not configured is never asked', async () => {
   const registry = proverOf(async () => ({ kind: 'yes', size: 1 }));
   const elsewhere = { ...blob, registry: parseRegistryHost('169.254.169.254') };
