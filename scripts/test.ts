@@ -27,7 +27,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
       'bench/**/*.test.ts',
       'fuzz/*.test.ts',
     ],
-    limitSeconds: 60,
+    limitSeconds: 120,
     concurrency: 2,
   },
   conformance: { patterns: ['test/conformance/*.test.ts'], limitSeconds: 150, concurrency: 2 },
