@@ -1,4 +1,5 @@
 import { parseClusterId, parseDigest, parseNodeId, parseRegistryHost, pieceGeometry, swarmIdOf } from '@sealift/core';
+import { HASH_BATCH_BYTES, hashBatchPauseMs } from '../../packages/peer/src/ingest.ts';
 import { DEFAULT_LIMITS } from '../../packages/peer/src/limits.ts';
 import { seededRandom } from '../../packages/peer/src/random.ts';
 import { Handout } from '../../packages/tracker/src/swarm/handout.ts';
@@ -94,12 +95,7 @@ export function simulate(setting: SimSetting): SimResult {
   left = plans.filter(({ vanishesAt }) => vanishesAt === undefined).length;
   for (const plan of plans) schedule(queue, plan);
   seeder.start();
-  const pieceMs = realGeometry.pieceLength / ((setting.registryUp * MBIT) / 1000);
-  for (let index = 0; index < geometry.pieceCount; index += 1) {
-    const isLast = index === geometry.pieceCount - 1;
-    const readAt = isLast ? setting.sizeBytes / ((setting.registryUp * MBIT) / 1000) : (index + 1) * pieceMs;
-    queue.at(REGISTRY_DELAY_MS + readAt, () => seeder.ingested(index));
-  }
+  scheduleIngest(queue, setting, { geometry: realGeometry, seeder });
   const limit = limitOf(setting, setting.peerDown);
   while (left > 0 && queue.now() < limit * 1000 * MAX_RATIO && queue.step());
   return summarize(plans, { seeder, limit, geometry });
@@ -176,6 +172,29 @@ function makePlans(world: World, setting: SimSetting): Plan[] {
 function schedule(queue: EventQueue, { node, joinsAt, vanishesAt }: Plan): void {
   queue.at(joinsAt, () => node.start());
   if (vanishesAt !== undefined) queue.at(vanishesAt, () => node.vanish());
+}
+
+/** Pieces count once their hash is signed: the first at once, then batch by batch as in `SwarmIngest`, the rest at the end. */
+function scheduleIngest(
+  queue: EventQueue,
+  { registryUp, sizeBytes, nodes }: SimSetting,
+  { geometry, seeder }: { geometry: { pieceLength: number; pieceCount: number }; seeder: SimNode },
+): void {
+  const { pieceLength, pieceCount } = geometry;
+  const bytesPerMs = (registryUp * MBIT) / 1000;
+  const readAt = (index: number): number => Math.min((index + 1) * pieceLength, sizeBytes) / bytesPerMs;
+  let signedAt = Number.NEGATIVE_INFINITY;
+  for (let first = 0; first < pieceCount; ) {
+    const dueAt = Math.min(
+      signedAt + hashBatchPauseMs(nodes),
+      readAt(first) + (HASH_BATCH_BYTES - pieceLength) / bytesPerMs,
+    );
+    signedAt = Math.min(Math.max(dueAt, readAt(first)), readAt(pieceCount - 1));
+    for (; first < pieceCount && readAt(first) <= signedAt; first += 1) {
+      const index = first;
+      queue.at(REGISTRY_DELAY_MS + signedAt, () => seeder.ingested(index));
+    }
+  }
 }
 
 /** The physical limit of docs/performance.md, for a node with this downlink. */

@@ -5,14 +5,19 @@ import type { Swarm } from './swarm.ts';
 
 /** Shortest time between two progress messages, in ms (docs/protocol.md, `sl_progress`). */
 const PROGRESS_INTERVAL_MS = 1_000;
-/**
- * A batch is signed once so many bytes of pieces wait for it, and after so long, in ms for each peer up to a bound, at the
- * latest. Each node verifies each batch and passes it on, so that one for each piece of a slow registry would cost a cluster
- * more than the pieces; but a peer that is alone with us has nothing else to fetch meanwhile.
- */
-const BATCH_BYTES = 2 * 1024 * 1024;
+/** A batch of hashes is signed once so many bytes of pieces wait for it. */
+export const HASH_BATCH_BYTES = 2 * 1024 * 1024;
 const BATCH_PAUSE_PER_PEER_MS = 4;
 const MAX_BATCH_PAUSE_MS = 60;
+
+/**
+ * The same, in ms after the batch before, at the latest. Each node verifies each batch and passes it on, so that one for each
+ * piece of a slow registry would cost a cluster more than the pieces; but a peer that is alone with us has nothing else to
+ * fetch meanwhile.
+ */
+export function hashBatchPauseMs(peers: number): number {
+  return Math.min(peers * BATCH_PAUSE_PER_PEER_MS, MAX_BATCH_PAUSE_MS);
+}
 
 /** The seeder's side of a swarm: pieces go in as they are read from the registry, and are offered at once. */
 export interface Ingest {
@@ -89,7 +94,7 @@ export class SwarmIngest implements Ingest {
     const buffer = isNew ? (await blob.writePiece(index, data, sha256)).buffer : data;
     if (known === undefined) {
       this.#unsigned.set(index, sha256);
-      if (this.#unsigned.size * blob.geometry.pieceLength >= BATCH_BYTES) this.#hurry?.();
+      if (this.#unsigned.size * blob.geometry.pieceLength >= HASH_BATCH_BYTES) this.#hurry?.();
       this.#signing ??= this.#signAll()
         .catch((error: unknown) => {
           this.#failure = error;
@@ -175,8 +180,7 @@ export class SwarmIngest implements Ingest {
   async #pause(): Promise<void> {
     if (this.#isHurried) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const pauseMs = Math.min(this.#swarm.connectionCount * BATCH_PAUSE_PER_PEER_MS, MAX_BATCH_PAUSE_MS);
-    const timer = setTimeout(resolve, pauseMs);
+    const timer = setTimeout(resolve, hashBatchPauseMs(this.#swarm.connectionCount));
     this.#hurry = resolve;
     await promise;
     clearTimeout(timer);
