@@ -48,7 +48,7 @@ export function residentMiBOf(pid: number): number {
 }
 
 /** Children of a process, whichever of its threads started them (proc(5), `/proc/pid/task/tid/children`). */
-function childrenOf(pid: number): number[] {
+export function childrenOf(pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
     const text = readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1');
     return text.split(' ').filter(Boolean).map(Number);

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { childrenOf } from '../../bench/harness/process-usage.ts';
 import type { Cluster, DockerNode } from './cluster.ts';
 import { findInDirectory, findInLog, findInProcess, formsOf, type Leak } from './leaks.ts';
 
@@ -12,7 +13,10 @@ export async function findLeaks(cluster: Cluster, nodes: readonly DockerNode[]):
   const needles = [...registrySecrets, ...formsOf([joinSecret])];
   const services = [cluster.tracker.service, ...nodes.map(({ sealift }) => sealift.service)];
   const leaks: Leak[] = [];
-  for (const service of services) if (service.isRunning) leaks.push(...(await findInProcess(service.pid, needles)));
+  for (const service of services) {
+    if (!service.isRunning) continue;
+    for (const pid of [service.pid, ...childrenOf(service.pid)]) leaks.push(...(await findInProcess(pid, needles)));
+  }
   await cluster.stopServices();
   for (const { logFile } of services) leaks.push(...(await findInLog(logFile, needles)));
   leaks.push(...(await findInDirectory(cluster.tracker.data, needles)));

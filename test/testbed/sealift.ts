@@ -38,6 +38,8 @@ export interface JoinToken {
 export interface NodeStatus {
   /** Blob bytes that the runtime got, by where they came from. */
   readonly bytes: { readonly registry: number; readonly peers: number; readonly cache: number };
+  /** The process beside the front; the pid is as we see it from outside, for hosts share the process table. */
+  readonly engine: { readonly pid: number | null; readonly restarts: number };
 }
 
 /** Runs the command line as an operator would; the path of the program stands for `sealift`. */

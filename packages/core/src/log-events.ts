@@ -65,6 +65,7 @@ export const LOG_EVENTS = [
   'trust_removed',
   'trust_skipped',
   'connect_refused',
+  'intercept_distrusted',
   'blob_served',
   'blob_fallback',
   'pass_through_failed',

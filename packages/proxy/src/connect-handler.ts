@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { AppError, isAppError, type Logger, type RegistryHost } from '@sealift/core';
+import { AppError, type Clock, isAppError, type Logger, type RegistryHost } from '@sealift/core';
 import type { InterceptCa } from '@sealift/pki';
 import { type ConnectTarget, parseConnectTarget } from './connect-target.ts';
+import { Distrust } from './distrust.ts';
 import { refuseSocket } from './error-answer.ts';
 import { intercept } from './interception.ts';
 import type { ProxyLimits } from './limits.ts';
@@ -16,6 +17,7 @@ export interface ConnectHandlerOptions {
   readonly registries: ReadonlySet<RegistryHost>;
   readonly interceptCa: Pick<InterceptCa, 'secureContextFor'>;
   readonly limits: ProxyLimits;
+  readonly clock: Clock;
   readonly log: Logger;
   /** The proxy's own port, to which no tunnel may lead. */
   readonly ownPort: () => number;
@@ -28,10 +30,12 @@ export interface ConnectHandlerOptions {
 /** Answers CONNECT requests (RFC 9110 §9.3.6): a configured registry is intercepted, all else is tunnelled blind. */
 export class ConnectHandler {
   readonly #options: ConnectHandlerOptions;
+  readonly #distrust: Distrust;
   #pending = 0;
 
   constructor(options: ConnectHandlerOptions) {
     this.#options = options;
+    this.#distrust = new Distrust({ clock: options.clock, durationMs: options.limits.distrustMs });
   }
 
   /** Takes over the socket of a CONNECT request. Never throws: what goes wrong is answered there. */
@@ -58,10 +62,14 @@ export class ConnectHandler {
   async #intercepted(target: ConnectTarget, client: Socket, head: Buffer): Promise<boolean> {
     const { registries, interceptCa, onIntercepted, log } = this.#options;
     const { registry } = target;
-    if (!registries.has(registry)) return false;
+    if (!registries.has(registry) || this.#distrust.has(registry)) return false;
     const adopt = (tlsSocket: TLSSocket): void => onIntercepted(tlsSocket, client, registry);
+    const onFailed = (error: Error): void => {
+      if (!this.#distrust.failed(registry, error)) return;
+      log.warn('intercept_distrusted', { registry, tunnelledForMs: this.#options.limits.distrustMs, error });
+    };
     try {
-      await intercept({ client, head, registry, interceptCa, adopt });
+      await intercept({ client, head, registry, interceptCa, adopt, onFailed });
       return true;
     } catch (error) {
       // Without a leaf the runtime can still pull from the registry itself, and verify it itself.

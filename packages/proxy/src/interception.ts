@@ -15,6 +15,7 @@ export async function intercept({
   registry,
   interceptCa,
   adopt,
+  onFailed,
 }: {
   client: Socket;
   /** What the client sent right behind its request. */
@@ -22,6 +23,8 @@ export async function intercept({
   registry: RegistryHost;
   interceptCa: Pick<InterceptCa, 'secureContextFor'>;
   adopt: (tlsSocket: TLSSocket) => void;
+  /** Is told why the connection failed; there is nobody else to tell. */
+  onFailed: (error: Error) => void;
 }): Promise<void> {
   const { hostname } = registryEndpoint(registry);
   const secureContext = await interceptCa.secureContextFor(hostname);
@@ -39,6 +42,6 @@ export async function intercept({
       callback(isSame ? null : new AppError('HOST_MISDIRECTED', { reason: 'the TLS server name is another host' }));
     },
   });
-  tlsSocket.on('error', () => {});
+  tlsSocket.on('error', onFailed);
   adopt(tlsSocket);
 }

@@ -36,6 +36,8 @@ export interface ProxyLimits {
   readonly retryDelaysMs: readonly number[];
   /** Longest wait that a registry gets when it asks for one in the middle of an answer of ours, in ms. */
   readonly maxRetryAfterMs: number;
+  /** How long a registry is tunnelled after a client has refused our certificate for it, in ms. */
+  readonly distrustMs: number;
   /** How long `stop` lets running responses go on, in ms. */
   readonly stopTimeoutMs: number;
 }
@@ -81,6 +83,8 @@ export const DEFAULT_LIMITS: ProxyLimits = Object.freeze({
   retryDelaysMs: Object.freeze([100, 500]),
   // The body is on its way already, so the choice is to wait or to cut it. Rate limits reckon in some ten seconds.
   maxRetryAfterMs: 30_000,
+  // The tries of a pull that began before we were started anew come seconds apart; each that fails begins this again.
+  distrustMs: 15_000,
   // Supervisors commonly kill after 10 s; a cut body is resumed by the runtime, so waiting for gigabytes gains nothing.
   stopTimeoutMs: 8000,
 });

@@ -137,11 +137,12 @@ export class ProxyServer {
   }
 
   #createServer(): Server {
-    const { interceptCa, log, registries } = this.#options;
+    const { interceptCa, clock, log, registries } = this.#options;
     const connect = new ConnectHandler({
       registries: new Set(registries.map(({ registry }) => registry)),
       interceptCa,
       limits: this.#limits,
+      clock,
       log,
       ownPort: () => this.port,
       onIntercepted: (tlsSocket, client, registry) => {
