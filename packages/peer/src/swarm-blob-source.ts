@@ -11,7 +11,7 @@ import {
   swarmIdOf,
 } from '@sealift/core';
 import { createSigningRequest } from '@sealift/pki';
-import { BlobReader, type BlobStore, type ServedBytes } from '@sealift/store';
+import { BlobReader, type BlobStore, bytesAnswer, type ServedBytes, sizeAnswer } from '@sealift/store';
 import type { JoinAnswer } from '@sealift/tracker-api';
 import type { PeerEngine } from './engine.ts';
 import type { GrantKeeper } from './grant-keeper.ts';
@@ -239,9 +239,9 @@ function checked(bytes: Buffer, { digest }: BlobRef): Buffer {
 function openFound(found: FoundBlob): OpenBlob {
   switch (found.kind) {
     case 'size':
-      return sizeOnly(found.size);
+      return sizeAnswer(found.size);
     case 'bytes':
-      return openBytes(found.bytes);
+      return bytesAnswer(found.bytes);
     case 'swarm': {
       const reader = new BlobReader(found.swarm);
       return {
@@ -252,30 +252,4 @@ function openFound(found: FoundBlob): OpenBlob {
       };
     }
   }
-}
-
-function openBytes(bytes: Buffer): OpenBlob {
-  const served = { peers: 0, cache: 0 };
-  return {
-    size: bytes.length,
-    async *read({ start, end }) {
-      served.peers += end - start;
-      yield bytes.subarray(start, end);
-    },
-    served,
-    close: () => {},
-  };
-}
-
-/** The answer to a HEAD: its size is known and nothing is read. */
-function sizeOnly(size: number): OpenBlob {
-  return {
-    size,
-    // biome-ignore lint/correctness/useYield: a HEAD has no body; reading one is a bug, and it must show as an error.
-    async *read() {
-      throw new AppError('PIECE_MISSING', { reason: 'the blob was opened for its size only' });
-    },
-    served: { peers: 0, cache: 0 },
-    close: () => {},
-  };
 }

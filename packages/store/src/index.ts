@@ -8,5 +8,6 @@ export { type ArrivingBlob, BlobReader, type ServedBytes } from './blob-reader.t
 export { BlobStore, type BlobStoreOptions } from './blob-store.ts';
 export { DirectoryLock } from './directory-lock.ts';
 export { SharedBlob } from './shared-blob.ts';
+export { bytesAnswer, sizeAnswer } from './small-answer.ts';
 export { checkStore, type StoreCheckProgress, type StoreReport } from './store-check.ts';
 export type { ReadableBlob, StoredBlob, VerifyResult } from './stored-blob.ts';

@@ -1,7 +1,7 @@
 import { resolve, sep } from 'node:path';
 import { AppError, Bitfield, isAppError, type Logger, pieceGeometry } from '@sealift/core';
 import type { BlobRequest, BlobSource, OpenBlob } from '@sealift/proxy';
-import { BlobReader, SharedBlob } from '@sealift/store';
+import { BlobReader, bytesAnswer, SharedBlob, sizeAnswer } from '@sealift/store';
 import type { EngineMessage, FrontMessage } from './engine-messages.ts';
 import { RemoteBlob } from './remote-blob.ts';
 
@@ -116,9 +116,9 @@ export class RemoteBlobSource implements BlobSource {
       case 'nothing':
         return undefined;
       case 'size':
-        return sizeOnly(answer.size);
+        return sizeAnswer(answer.size);
       case 'bytes':
-        return openBytes(Buffer.from(answer.bytes, 'base64'));
+        return bytesAnswer(Buffer.from(answer.bytes, 'base64'));
       case 'file':
         return await this.#openFile(answer, opening, send);
     }
@@ -166,30 +166,4 @@ export class RemoteBlobSource implements BlobSource {
     }
     return await SharedBlob.open(file, { geometry, bitfield });
   }
-}
-
-function openBytes(bytes: Buffer): OpenBlob {
-  const served = { peers: 0, cache: 0 };
-  return {
-    size: bytes.length,
-    async *read({ start, end }) {
-      served.peers += end - start;
-      yield bytes.subarray(start, end);
-    },
-    served,
-    close: () => {},
-  };
-}
-
-/** The answer to a HEAD: its size is known and nothing is read. */
-function sizeOnly(size: number): OpenBlob {
-  return {
-    size,
-    // biome-ignore lint/correctness/useYield: a HEAD has no body; reading one is a bug, and it must show as an error.
-    async *read() {
-      throw new AppError('PIECE_MISSING', { reason: 'the blob was opened for its size only' });
-    },
-    served: { peers: 0, cache: 0 },
-    close: () => {},
-  };
 }

@@ -47,7 +47,7 @@ export async function isProvenToken(
   return isYes(accepted[0]) && accepted[1] === 200;
 }
 
-/** Beside 200 a redirect to where the bytes are; see `blobVerdict`. */
+/** Beside 200 a redirect. A gateway that redirects strangers redirects the broken token as well, where a 401 is demanded. */
 function isYes(status: number | undefined): boolean {
   return status === 200 || status === 302 || status === 307;
 }
