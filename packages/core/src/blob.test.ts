@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parseRegistryHost, parseRepository, registryEndpoint, splitHostPort } from './blob.ts';
+import {
+  DOCKER_HUB,
+  parseHostPort,
+  parseRegistryHost,
+  parseRepository,
+  registryEndpoint,
+  splitHostPort,
+} from './blob.ts';
 import { isAppError } from './errors.ts';
 
 const spellings = [
@@ -24,6 +31,38 @@ for (const [text, registry] of spellings) {
     assert.equal(parseRegistryHost(registry), registry);
   });
 }
+
+test('all names of Docker Hub are one registry, which is dialled at its API', () => {
+  const names = [
+    'docker.io',
+    'index.docker.io',
+    'registry-1.docker.io',
+    'Registry-1.Docker.IO:443',
+    'index.docker.io:0443',
+  ];
+  for (const name of names) assert.equal(parseRegistryHost(name), DOCKER_HUB, name);
+  assert.deepEqual(registryEndpoint(DOCKER_HUB), { hostname: 'registry-1.docker.io', port: 443 });
+});
+
+test('a host or port beside those of Docker Hub is a registry of its own, whose word counts for itself only', () => {
+  const others = [
+    ...['docker.io:80', 'index.docker.io:5000', 'registry-1.docker.io:444', 'registry-2.docker.io', 'auth.docker.io'],
+    ...[
+      'hub.docker.com',
+      'evil-docker.io',
+      'docker.io.evil.example',
+      'registry-1.docker.io.evil.example',
+      'docker.example',
+    ],
+  ];
+  for (const other of others) assert.equal(parseRegistryHost(other), other);
+});
+
+test('a place to dial keeps the name and port that were written', () => {
+  assert.deepEqual(parseHostPort('Registry-1.docker.io:443'), { hostname: 'registry-1.docker.io', port: 443 });
+  assert.deepEqual(parseHostPort('[2001:DB8::1]'), { hostname: '2001:db8::1', port: undefined });
+  assert.equal(parseHostPort('registry..example:443'), undefined);
+});
 
 test('what is no plain host and port is no registry', () => {
   const refused = [

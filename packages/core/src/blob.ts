@@ -8,6 +8,16 @@ import { AppError } from './errors.ts';
  */
 export type RegistryHost = string & { readonly __brand: 'RegistryHost' };
 
+/** Docker Hub, as image names spell it. */
+export const DOCKER_HUB = 'docker.io' as RegistryHost;
+/** Where Docker Hub's distribution API lives: nothing answers `/v2/` at `docker.io` itself. */
+export const DOCKER_HUB_API = 'registry-1.docker.io';
+/**
+ * Other names under which runtimes speak of Docker Hub: its key in Docker's credentials, and the host that they dial. Whichever
+ * is used, the right is asked for at {@link DOCKER_HUB_API}, so they are one registry; every other name and port is another.
+ */
+const DOCKER_HUB_ALIASES: ReadonlySet<string> = new Set(['index.docker.io', DOCKER_HUB_API]);
+
 /** A repository name (OCI distribution-spec § pulling manifests, `<name>`). */
 export type Repository = string & { readonly __brand: 'Repository' };
 
@@ -38,7 +48,17 @@ export function splitHostPort(text: string): { host: string; port: number | unde
   return { host: groups['host'], port };
 }
 
-/** Parses and normalizes a registry; throws `REGISTRY_INVALID`. */
+/**
+ * Parses `host[:port]` as a place to dial: the host in its one spelling (IPv6 without brackets), and the port as written.
+ * `undefined` if it is none.
+ */
+export function parseHostPort(text: string): { hostname: string; port: number | undefined } | undefined {
+  const split = splitHostPort(text);
+  const host = split === undefined ? undefined : normalizeHost(split.host);
+  return split === undefined || host === undefined ? undefined : { hostname: unbracketed(host), port: split.port };
+}
+
+/** Parses and normalizes a registry, Docker Hub's other names too; throws `REGISTRY_INVALID`. */
 export function parseRegistryHost(text: string): RegistryHost {
   const split = splitHostPort(text);
   const host = split === undefined ? undefined : normalizeHost(split.host);
@@ -47,14 +67,16 @@ export function parseRegistryHost(text: string): RegistryHost {
       advice: 'write it as in an image name, for example registry.example:5000',
     });
   }
-  return (split.port === undefined || split.port === 443 ? host : `${host}:${split.port}`) as RegistryHost;
+  if (split.port !== undefined && split.port !== 443) return `${host}:${split.port}` as RegistryHost;
+  return DOCKER_HUB_ALIASES.has(host) ? DOCKER_HUB : (host as RegistryHost);
 }
 
 /** Host (IPv6 without brackets) and port to dial for a registry; HTTPS, so 443 where none is written. */
 export function registryEndpoint(registry: RegistryHost): { hostname: string; port: number } {
+  if (registry === DOCKER_HUB) return { hostname: DOCKER_HUB_API, port: 443 };
   const split = splitHostPort(registry);
   if (split === undefined) throw new AppError('REGISTRY_INVALID');
-  return { hostname: split.host.replace(/^\[|\]$/g, ''), port: split.port ?? 443 };
+  return { hostname: unbracketed(split.host), port: split.port ?? 443 };
 }
 
 /** Parses a repository name; throws `REPOSITORY_INVALID`. */
@@ -62,6 +84,10 @@ export function parseRepository(text: string): Repository {
   const isValid = text.length <= MAX_REPOSITORY_LENGTH && text.split('/').every((part) => PATH_COMPONENT.test(part));
   if (!isValid) throw new AppError('REPOSITORY_INVALID', { length: text.length });
   return text as Repository;
+}
+
+function unbracketed(host: string): string {
+  return host.replace(/^\[|\]$/g, '');
 }
 
 /** One spelling for each host; `undefined` if it is none. */

@@ -7,6 +7,9 @@ export { type Admission, type AdmissionLimits, Admissions } from './admissions.t
 export { Bitfield } from './bitfield.ts';
 export {
   type BlobRef,
+  DOCKER_HUB,
+  DOCKER_HUB_API,
+  parseHostPort,
   parseRegistryHost,
   parseRepository,
   type RegistryHost,

@@ -15,7 +15,7 @@ import { openTunnel } from './tunnel.ts';
 export interface ConnectHandlerOptions {
   /** The registries to stand in for; every other target gets a blind tunnel. */
   readonly registries: ReadonlySet<RegistryHost>;
-  readonly interceptCa: Pick<InterceptCa, 'secureContextFor'>;
+  readonly interceptCa: Pick<InterceptCa, 'secureContextFor'> | undefined;
   readonly limits: ProxyLimits;
   readonly clock: Clock;
   readonly log: Logger;
@@ -62,7 +62,7 @@ export class ConnectHandler {
   async #intercepted(target: ConnectTarget, client: Socket, head: Buffer): Promise<boolean> {
     const { registries, interceptCa, onIntercepted, log } = this.#options;
     const { registry } = target;
-    if (!registries.has(registry) || this.#distrust.has(registry)) return false;
+    if (interceptCa === undefined || !registries.has(registry) || this.#distrust.has(registry)) return false;
     const adopt = (tlsSocket: TLSSocket): void => onIntercepted(tlsSocket, client, registry);
     const onFailed = (error: Error): void => {
       if (!this.#distrust.failed(registry, error)) return;

@@ -11,6 +11,8 @@ const accepted = [
   ['Registry.Example:5000', 'registry.example', 5000, 'registry.example:5000'],
   ['10.77.0.254:5000', '10.77.0.254', 5000, '10.77.0.254:5000'],
   ['[2001:DB8::1]:443', '2001:db8::1', 443, '[2001:db8::1]'],
+  ['registry-1.docker.io:443', 'registry-1.docker.io', 443, 'docker.io'],
+  ['index.docker.io:443', 'index.docker.io', 443, 'docker.io'],
 ] as const;
 
 for (const [text, hostname, port, registry] of accepted) {

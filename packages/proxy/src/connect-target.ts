@@ -1,18 +1,11 @@
-import {
-  AppError,
-  isAppError,
-  parseRegistryHost,
-  type RegistryHost,
-  registryEndpoint,
-  splitHostPort,
-} from '@sealift/core';
+import { AppError, isAppError, parseHostPort, parseRegistryHost, type RegistryHost } from '@sealift/core';
 
 /** Where a CONNECT request wants to go (RFC 9112 §3.2.3, authority-form). */
 export interface ConnectTarget {
   /** Lower-case name or address; IPv6 without brackets. */
   readonly hostname: string;
   readonly port: number;
-  /** The same place spelled as a registry. */
+  /** The registry that this place belongs to. */
   readonly registry: RegistryHost;
 }
 
@@ -21,12 +14,12 @@ export interface ConnectTarget {
  * else: user information, a path, a missing port, an IPv6 address that is none.
  */
 export function parseConnectTarget(text: string, { maxLength }: { maxLength: number }): ConnectTarget {
-  const isPlausible = text.length <= maxLength && splitHostPort(text)?.port !== undefined;
-  const registry = isPlausible ? tryParseRegistryHost(text) : undefined;
-  if (registry === undefined) {
+  const place = text.length <= maxLength ? parseHostPort(text) : undefined;
+  if (place?.port === undefined) {
     throw new AppError('CONNECT_TARGET_INVALID', { advice: 'write it as in CONNECT registry.example:443' });
   }
-  return { ...registryEndpoint(registry), registry };
+  // The place that was asked for, under whatever name the registry goes.
+  return { hostname: place.hostname, port: place.port, registry: parseRegistryHost(text) };
 }
 
 /** The registry that `text` spells, or `undefined` if it spells none. */

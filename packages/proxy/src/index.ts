@@ -3,6 +3,7 @@
  * registries, the mirror endpoint, and blobs from a `BlobSource`, with the registry as the way out of every failure.
  */
 export type { BlobBytes } from './blob-responder.ts';
+export { isIntercepted } from './interception.ts';
 export { DEFAULT_LIMITS, type ProxyLimits } from './limits.ts';
 export type { BlobRequest, BlobSource, OpenBlob } from './ports.ts';
 export { ProxyServer, type ProxyServerOptions } from './proxy-server.ts';

@@ -1,8 +1,16 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { AppError, type RegistryHost, registryEndpoint } from '@sealift/core';
+import { AppError, DOCKER_HUB, type RegistryHost, registryEndpoint } from '@sealift/core';
 import type { InterceptCa } from '@sealift/pki';
 import { CONNECTION_ESTABLISHED } from './tunnel.ts';
+
+/**
+ * Whether the proxy stands in for this registry on CONNECT. Not for Docker Hub: dockerd reads no `certs.d` for it, so it would
+ * refuse our certificate, and lose its way to the Hub when the mirror has nothing for it. Its blobs go by the mirror.
+ */
+export function isIntercepted(registry: RegistryHost): boolean {
+  return registry !== DOCKER_HUB;
+}
 
 /**
  * Takes the place of the registry on a CONNECT connection: TLS directly on that socket, with a leaf of the intercept CA.

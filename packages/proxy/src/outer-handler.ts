@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AppError, type RegistryHost, splitHostPort } from '@sealift/core';
-import { DOCKER_HUB } from '@sealift/registry';
+import { AppError, DOCKER_HUB, type RegistryHost, splitHostPort } from '@sealift/core';
 import { tryParseRegistryHost } from './connect-target.ts';
 import type { ProxyLimits } from './limits.ts';
 import { isLoopbackAddress } from './loopback.ts';

@@ -19,6 +19,7 @@ import { ConnectHandler } from './connect-handler.ts';
 import { answerError, refuseSocket } from './error-answer.ts';
 import { createHttpServer } from './http-server.ts';
 import { handleIntercepted } from './inner-handler.ts';
+import { isIntercepted } from './interception.ts';
 import { type ProxyLimits, withDefaultLimits } from './limits.ts';
 import { isLoopbackAddress, requireLoopback } from './loopback.ts';
 import { OuterHandler } from './outer-handler.ts';
@@ -35,9 +36,10 @@ export interface ProxyServerOptions {
    * and mirror mode sends credentials in clear text. @default false
    */
   readonly allowNonLoopback?: boolean;
-  /** The registries that are intercepted and mirrored. All other hosts are tunnelled blind. */
+  /** The registries that are mirrored and, but for Docker Hub, intercepted. All other hosts are tunnelled blind. */
   readonly registries: readonly RegistryConfig[];
-  readonly interceptCa: Pick<InterceptCa, 'secureContextFor'>;
+  /** `undefined` if none of them is intercepted. */
+  readonly interceptCa: Pick<InterceptCa, 'secureContextFor'> | undefined;
   readonly blobs: BlobSource;
   readonly clock: Clock;
   readonly log: Logger;
@@ -139,7 +141,7 @@ export class ProxyServer {
   #createServer(): Server {
     const { interceptCa, clock, log, registries } = this.#options;
     const connect = new ConnectHandler({
-      registries: new Set(registries.map(({ registry }) => registry)),
+      registries: new Set(registries.map(({ registry }) => registry).filter(isIntercepted)),
       interceptCa,
       limits: this.#limits,
       clock,

@@ -1,5 +1,4 @@
-import { registryEndpoint } from '@sealift/core';
-import { tryParseRegistryHost } from './connect-target.ts';
+import { parseHostPort } from '@sealift/core';
 
 /** What a request line asks for (RFC 9112 §3.2): a path here, a whole address, or a form we do not take. */
 export type RequestTarget =
@@ -31,12 +30,8 @@ export function parseRequestTarget(target: string): RequestTarget {
 }
 
 function parseAuthority(authority: string, scheme: 'http' | 'https'): { hostname: string; port: number } | undefined {
-  const host = tryParseRegistryHost(authority);
-  if (host === undefined) return undefined;
-  // A registry's spelling drops :443, so the written port is asked for here.
-  const written = /:(?<port>\d+)$/.exec(authority)?.groups?.['port'];
-  const fallback = scheme === 'http' ? 80 : 443;
-  return { hostname: registryEndpoint(host).hostname, port: written === undefined ? fallback : Number(written) };
+  const place = parseHostPort(authority);
+  return place && { hostname: place.hostname, port: place.port ?? (scheme === 'http' ? 80 : 443) };
 }
 
 /**

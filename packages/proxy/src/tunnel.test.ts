@@ -5,6 +5,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { parseRegistryHost } from '@sealift/core';
 import { FakeRegistry } from '@sealift/testkit';
+import { isIntercepted } from './interception.ts';
 import {
   ask,
   connectTo,
@@ -163,4 +164,11 @@ test('a tunnel to the proxy itself is refused, by address and by name', async (t
     const text = await converse(t, proxy.port, `CONNECT ${host}:${proxy.port} HTTP/1.1\r\nHost: a\r\n\r\n`);
     assert.match(text, /^HTTP\/1\.1 (?:400 .*CONNECT_TARGET_INVALID|502)/s, host);
   }
+});
+
+test('Docker Hub is tunnelled under all of its names, for dockerd would refuse our certificate there', () => {
+  for (const name of ['docker.io', 'index.docker.io', 'registry-1.docker.io']) {
+    assert.equal(isIntercepted(parseRegistryHost(name)), false);
+  }
+  assert.equal(isIntercepted(parseRegistryHost('registry.test:5000')), true);
 });

@@ -19,4 +19,4 @@ export { RemoteKeys } from './registry-token/remote-keys.ts';
 export { type SigningKey, suits } from './registry-token/signing-key.ts';
 export { retryAfterOf } from './retry-after.ts';
 export { fetchToken } from './token.ts';
-export { DOCKER_HUB, upstreamOrigin } from './upstream.ts';
+export { upstreamOrigin } from './upstream.ts';

@@ -1,13 +1,13 @@
 import {
   AppError,
   type Digest,
+  DOCKER_HUB,
   parseDigest,
   parseRegistryHost,
   parseRepository,
   type RegistryHost,
   type Repository,
 } from '@sealift/core';
-import { DOCKER_HUB } from './upstream.ts';
 
 /** What `docker pull` takes, spelled out. */
 export interface ImageReference {
@@ -55,7 +55,7 @@ function parse(text: string): ImageReference {
   const slash = named.indexOf('/');
   const first = slash < 0 ? undefined : named.slice(0, slash);
   const hasRegistry = first !== undefined && (/[.:A-Z]/.test(first) || first === 'localhost');
-  const registry = hasRegistry ? canonicalRegistry(parseRegistryHost(first)) : DOCKER_HUB;
+  const registry = hasRegistry ? parseRegistryHost(first) : DOCKER_HUB;
   const path = hasRegistry ? named.slice(slash + 1) : named;
 
   const colon = path.indexOf(':');
@@ -72,9 +72,4 @@ function parse(text: string): ImageReference {
     ...(tag !== undefined ? { tag } : digest === undefined ? { tag: 'latest' } : {}),
     ...(digest === undefined ? {} : { digest }),
   };
-}
-
-/** Docker's own second name for Docker Hub. */
-function canonicalRegistry(registry: RegistryHost): RegistryHost {
-  return registry === 'index.docker.io' ? DOCKER_HUB : registry;
 }

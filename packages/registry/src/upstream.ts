@@ -1,10 +1,4 @@
-import { parseRegistryHost, type RegistryHost } from '@sealift/core';
-
-/** Docker Hub, as image names spell it. */
-export const DOCKER_HUB: RegistryHost = parseRegistryHost('docker.io');
-
-/** Where Docker Hub's distribution API lives: nothing answers `/v2/` at `docker.io` itself. */
-const DOCKER_HUB_API: RegistryHost = parseRegistryHost('registry-1.docker.io');
+import { DOCKER_HUB, DOCKER_HUB_API, type RegistryHost } from '@sealift/core';
 
 /** The registry's HTTPS origin, `https://host[:port]`. For `docker.io` that is the host of its API. */
 export function upstreamOrigin(registry: RegistryHost): string {

@@ -1,7 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { type Logger, systemClock } from '@sealift/core';
 import { InterceptCa } from '@sealift/pki';
-import { ProxyServer, readUpstreamAnchors, TrustFiles } from '@sealift/proxy';
+import { isIntercepted, ProxyServer, readUpstreamAnchors, TrustFiles } from '@sealift/proxy';
 import type { ConfigOf } from '../config.ts';
 import { lockDataDirectory } from '../data-directory.ts';
 import { launchEngine } from '../engine/engine-process.ts';
@@ -54,7 +54,11 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
         log,
       }),
     );
-    const interceptCa = await InterceptCa.create({ registries: config.registry, nodeName: name, clock });
+    const intercepted = config.registry.filter(isIntercepted);
+    const interceptCa =
+      intercepted.length === 0
+        ? undefined
+        : await InterceptCa.create({ registries: intercepted, nodeName: name, clock });
     const bytes = { registry: 0, peers: 0, cache: 0 };
     const proxy = await services.start(
       new ProxyServer({
@@ -85,10 +89,12 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
     };
     await startAdmin(new NodeAdmin({ dataDirectory: config.data, status }), { services, log });
     // Last of all: from here on the runtime trusts us.
-    if (certsDirectory !== undefined) {
-      await services.start(new TrustFiles({ certsDirectory, registries: config.registry, interceptCa, log }));
+    if (certsDirectory !== undefined && interceptCa !== undefined) {
+      await services.start(new TrustFiles({ certsDirectory, registries: intercepted, interceptCa, log }));
     }
-    if (config.interceptCaFile !== undefined) await writeInterceptCa(config.interceptCaFile, interceptCa, services);
+    if (config.interceptCaFile !== undefined && interceptCa !== undefined) {
+      await writeInterceptCa(config.interceptCaFile, interceptCa, services);
+    }
     surviveBugs(log);
     // The proxy answers already.
     const first = await firstStart(engine, signal);
