@@ -1,5 +1,5 @@
-import { createHash, randomBytes, type webcrypto } from 'node:crypto';
-import { KEY_ALGORITHM } from './keys.ts';
+import { createHash, randomBytes, type webcrypto, type X509Certificate } from 'node:crypto';
+import { KEY_ALGORITHM, SIGNING_ALGORITHM } from './keys.ts';
 import { x509 } from './x509.ts';
 
 /** How far back certificates start, in ms: the clock of another host may be five minutes behind ours, and a little more. */
@@ -45,7 +45,7 @@ export async function selfSignCa({
     serialNumber: newSerial(),
     name: [{ CN: [commonName] }],
     keys,
-    signingAlgorithm: KEY_ALGORITHM,
+    signingAlgorithm: signingAlgorithmOf(keys.privateKey),
     notBefore: new Date(validity.notBefore),
     notAfter: new Date(validity.notAfter),
     extensions: [
@@ -110,18 +110,28 @@ export async function signLeaf({
     issuer: issuer.certificate.subjectName,
     publicKey,
     signingKey: issuer.privateKey,
-    signingAlgorithm: KEY_ALGORITHM,
+    signingAlgorithm: signingAlgorithmOf(issuer.privateKey),
     notBefore: new Date(validity.notBefore),
     notAfter: new Date(validity.notAfter),
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension([...extendedKeyUsages], true),
-      new x509.SubjectAlternativeNameExtension(names),
+      ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)]),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.certificate),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
     ],
   });
+}
+
+/** Whether the key of `issuer` signed `certificate`, under the issuer's name. */
+export function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  // The first compares names and key identifiers only, the second the signature only.
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+function signingAlgorithmOf({ algorithm }: webcrypto.CryptoKey) {
+  return SIGNING_ALGORITHM[algorithm.name === KEY_ALGORITHM.name ? 'p-256' : 'rsa-4096'];
 }
 
 /** PEM with a newline at its end, so that certificates can be joined. */

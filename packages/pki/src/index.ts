@@ -1,14 +1,17 @@
 /**
- * Keys, certificates and TLS settings. There are two CAs here, and they never meet: the swarm CA (one per cluster, in the
- * tracker, certifies nodes and seeders) and the intercept CA (one per node, in memory, good for the configured registries
- * only).
+ * Keys, certificates and TLS settings. There are three CAs here, and they never meet: the swarm CA (one per cluster, in the
+ * tracker, certifies nodes and seeders), the intercept CA (one per node, in memory, good for the configured registries
+ * only) and the Docker CA (the operator's, certifies Docker daemons and those who command them).
  */
 
 export { issueTimeOf } from './certificate.ts';
 export { isTrustedChain } from './certificate-chain.ts';
 export { CheckedCsr, type CsrRule, checkCsr } from './csr-policy.ts';
+export { createDockerKey, DockerCa, type DockerSubject } from './docker-ca.ts';
+export { type CertificateSummary, describeCertificate, dockerSubjectOf } from './docker-certificate.ts';
 export { type ExpectedIdentity, type Identity, identityOfCertificate, identityOfSocket } from './identity.ts';
 export { InterceptCa } from './intercept-ca.ts';
+export { KEY_TYPES, type KeyType } from './keys.ts';
 export { peerClientContext, peerConnectOptions, peerServerOptions } from './peer-tls.ts';
 export { decryptPrivateKey, encryptPrivateKey } from './private-key-encryption.ts';
 export { type CertificateProfile, PEER_COMMON_NAME } from './profile.ts';

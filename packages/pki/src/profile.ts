@@ -15,7 +15,8 @@ export interface CertificateProfile {
   readonly ipAddresses?: readonly string[];
 }
 
-const DNS_NAME =
+/** A DNS name in lower case, with a wildcard as its first label at most (RFC 6125 §6.4.3). */
+export const DNS_NAME =
   /^(?=.{1,253}$)(?:\*\.)?[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?)*$/;
 
 /**

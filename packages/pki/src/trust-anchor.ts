@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
 import { AppError, type Clock, isAppError, systemClock } from '@sealift/core';
-import { fingerprintOf } from './certificate.ts';
+import { fingerprintOf, isSignedBy } from './certificate.ts';
 
 /** Longest wait for the tracker's certificates, in ms. */
 const FETCH_TIMEOUT_MS = 10_000;
@@ -66,10 +66,6 @@ function pickAnchors(
     throw new AppError('TRUST_ANCHOR_MISMATCH', { reason: 'its own certificate is not of that CA' });
   }
   return `${anchor.toString()}${other.toString()}`;
-}
-
-function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
 /** Whether `voucher` is a word of `anchor` for the key of `other` that holds now; an old one must not be shown again. */
