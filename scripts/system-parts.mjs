@@ -12,6 +12,7 @@ import path from 'node:path';
 /** @type {readonly SystemPart[]} */
 const PARTS = [
   { debianPackage: 'docker.io', commands: ['dockerd', 'docker'] },
+  { debianPackage: 'docker-compose', commands: ['docker-compose'] },
   { debianPackage: 'containerd', commands: ['containerd'] },
   { debianPackage: 'docker-registry', commands: ['docker-registry'] },
   { debianPackage: 'skopeo', commands: ['skopeo'] },

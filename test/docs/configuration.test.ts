@@ -8,6 +8,7 @@ import {
   CA_RETIRE_OPTIONS,
   DEMO_OPTIONS,
   DENY_OPTIONS,
+  HEALTH_OPTIONS,
   NODE_OPTIONS,
   REVOKE_OPTIONS,
   STATUS_OPTIONS,
@@ -26,6 +27,7 @@ const SECTIONS: Readonly<Record<string, OptionTable>> = {
   'sealift ca retire': CA_RETIRE_OPTIONS,
   'sealift audit': AUDIT_OPTIONS,
   'sealift status': STATUS_OPTIONS,
+  'sealift health': HEALTH_OPTIONS,
   'sealift store verify': STORE_VERIFY_OPTIONS,
   'sealift demo': DEMO_OPTIONS,
 };

@@ -10,6 +10,7 @@ import {
   CA_RETIRE_OPTIONS,
   DEMO_OPTIONS,
   DENY_OPTIONS,
+  HEALTH_OPTIONS,
   KNOWN_VARIABLES,
   NODE_OPTIONS,
   REVOKE_OPTIONS,
@@ -112,6 +113,11 @@ add(
   program.command('status').description('show what the node of this machine is doing'),
   STATUS_OPTIONS,
   async () => (await import('./commands/status.ts')).runStatus,
+);
+add(
+  program.command('health').description('whether a node or a tracker answers: exits with 0 or 1, for service managers'),
+  HEALTH_OPTIONS,
+  async () => (await import('./commands/health.ts')).runHealth,
 );
 add(
   program

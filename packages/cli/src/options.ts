@@ -289,6 +289,16 @@ export const STATUS_OPTIONS = {
   json: toggle('--json', 'print one line of JSON'),
 } as const satisfies OptionTable;
 
+/** `sealift health`. */
+export const HEALTH_OPTIONS = {
+  data: required('--data', parseText, { placeholder: 'DIR', help: 'the data directory of a node or a tracker' }),
+  listen: defaulted('--listen', parseEndpoint, {
+    placeholder: 'HOST:PORT',
+    help: 'where the tracker listens; a node is asked through its data directory',
+    fallback: '0.0.0.0:7443',
+  }),
+} as const satisfies OptionTable;
+
 /** `sealift store verify`. */
 export const STORE_VERIFY_OPTIONS = {
   data: required('--data', parseText, {
@@ -335,6 +345,7 @@ export const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
     CA_RETIRE_OPTIONS,
     AUDIT_OPTIONS,
     STATUS_OPTIONS,
+    HEALTH_OPTIONS,
     STORE_VERIFY_OPTIONS,
     DEMO_OPTIONS,
   ].flatMap((table) => Object.values(table).map(variableOf)),

@@ -156,6 +156,12 @@ suite('the command line', { concurrency: 2 }, () => {
       says: /no node answers in .* Start it with `sealift node`/,
       status: 64,
     }),
+    () => ({
+      mistake: 'the health of a node that does not run',
+      args: ['health', '--data', directory],
+      says: /no node or tracker answers here/,
+      status: 1,
+    }),
   ];
   for (const row of rows) {
     test(`answers ${row().mistake} with one clear message`, async () => {

@@ -87,6 +87,7 @@ export const ERROR_CODES = {
     status: undefined,
     summary: 'the peer engine of this node has ended or breaks the rules of its front',
   },
+  NOT_HEALTHY: { status: undefined, summary: 'no node or tracker answers here' },
   DEMO_FAILED: { status: undefined, summary: 'the demo did not show what it should' },
 } as const satisfies Record<string, ErrorCodeEntry>;
 
