@@ -3,12 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { AnnounceClient } from '@sealift/bittorrent';
 import { type Clock, isAppError, type Logger } from '@sealift/core';
 import {
+  ClusterManifests,
   type EnrolmentToken,
   GrantKeeper,
   NodeIdentity,
   PeerEngine,
   RegistryTokenCheck,
   SwarmBlobSource,
+  TrackerPause,
 } from '@sealift/peer';
 import type { RegistryTokens } from '@sealift/registry';
 import { BlobStore } from '@sealift/store';
@@ -52,6 +54,7 @@ export interface SharingOptions {
 /** The half of a node that shares: its store, its identity and its peer engine. The proxy sees a source of blobs. */
 export interface Sharing {
   readonly blobs: SwarmBlobSource;
+  readonly manifests: ClusterManifests;
   readonly store: BlobStore;
   readonly identity: NodeIdentity;
   readonly engine: NodeEngine;
@@ -139,8 +142,10 @@ async function startEngine(options: SharingOptions, store: BlobStore, services: 
   if (earlier !== undefined) takeUp(identity, earlier);
   await services.start(identity);
   const ready = (options: { signal: AbortSignal }): Promise<PeerEngine> => engine.ready(options);
-  const blobs = new SwarmBlobSource({ identity, engine: ready, store, grants, clock, log, name, tokenCheck });
-  return { blobs, store, identity, engine };
+  const pause = new TrackerPause({ clock });
+  const blobs = new SwarmBlobSource({ identity, engine: ready, store, grants, clock, log, name, tokenCheck, pause });
+  const manifests = new ClusterManifests({ identity, pause, clock, log });
+  return { blobs, manifests, store, identity, engine };
 }
 
 /** What the node announces: what it was told, else the one address it listens on, else what the tracker sees of it. */

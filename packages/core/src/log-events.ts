@@ -22,6 +22,9 @@ export const LOG_EVENTS = [
   'repository_public',
   'join_granted',
   'join_denied',
+  'manifest_read',
+  'manifest_failed',
+  'manifest_denied',
   'announce_refused',
   'node_denied',
   'grants_revoked',
@@ -68,6 +71,8 @@ export const LOG_EVENTS = [
   'intercept_distrusted',
   'blob_served',
   'blob_fallback',
+  'manifest_served',
+  'manifest_fallback',
   'pass_through_failed',
 ] as const;
 

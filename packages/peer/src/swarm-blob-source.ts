@@ -18,11 +18,8 @@ import type { GrantKeeper } from './grant-keeper.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import type { RegistryTokenCheck } from './registry-token-check.ts';
 import type { Swarm } from './swarm.ts';
+import { TrackerPause } from './tracker-pause.ts';
 
-/** After a tracker that does not answer, how long requests pass through without asking it, in ms. */
-const TRACKER_PAUSE_MS = 5_000;
-/** The same as a multiple of the wait for it: an image of many layers must not wait for each of them. */
-const WAIT_PAUSE_FACTOR = 3;
 /** Longest wait for a join, in ms: the tracker asks the registry, and the seeder waits for the head of its answer. */
 const JOIN_TIMEOUT_MS = 20_000;
 
@@ -70,7 +67,7 @@ export class SwarmBlobSource {
   readonly #log: Logger;
   readonly #name: string | undefined;
   readonly #tokenCheck: RegistryTokenCheck | undefined;
-  #trackerPausedUntil = 0;
+  readonly #pause: TrackerPause;
   #enrolment: Promise<unknown> | undefined;
 
   constructor(options: {
@@ -84,6 +81,8 @@ export class SwarmBlobSource {
     name?: string;
     /** Set where peers ask for the registry's token too. */
     tokenCheck?: RegistryTokenCheck | undefined;
+    /** Shared with whoever else asks this tracker. */
+    pause?: TrackerPause;
   }) {
     this.#identity = options.identity;
     this.#engine = options.engine;
@@ -93,6 +92,7 @@ export class SwarmBlobSource {
     this.#log = options.log;
     this.#name = options.name;
     this.#tokenCheck = options.tokenCheck;
+    this.#pause = options.pause ?? new TrackerPause({ clock: options.clock });
   }
 
   /** `undefined`: no right, no tracker, or nobody to get it from. Never throws for what others do. */
@@ -104,22 +104,16 @@ export class SwarmBlobSource {
   /** The same as {@link open} for a reader in another process. */
   async find(request: BlobRequest, { signal }: { signal: AbortSignal }): Promise<FoundBlob | undefined> {
     const startedAt = this.#clock.now();
-    if (startedAt < this.#trackerPausedUntil) return undefined;
+    if (!this.#pause.isOver) return undefined;
     try {
       const answer = await this.#join(request, signal);
       return answer?.verdict === 'granted' ? await this.#findGranted(request, answer, signal) : undefined;
     } catch (error) {
       if (signal.aborted) throw error;
-      if (isAppError(error, 'TRACKER_UNAVAILABLE')) this.#pauseTracker(startedAt);
+      if (isAppError(error, 'TRACKER_UNAVAILABLE')) this.#pause.begin(startedAt);
       this.#log.warn('blob_fallback', { digest: request.blob.digest, registry: request.blob.registry, error });
       return undefined;
     }
-  }
-
-  /** One that refuses costs nothing and is asked again soon; one that hangs costs the runtime its patience. */
-  #pauseTracker(askedAt: number): void {
-    const now = this.#clock.now();
-    this.#trackerPausedUntil = now + Math.max(TRACKER_PAUSE_MS, WAIT_PAUSE_FACTOR * (now - askedAt));
   }
 
   async #join(request: BlobRequest, signal: AbortSignal): Promise<JoinAnswer | undefined> {

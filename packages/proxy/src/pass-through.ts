@@ -69,7 +69,8 @@ function isRepeatable(request: IncomingMessage): boolean {
   return (request.method === 'GET' || request.method === 'HEAD') && !hasBody(request);
 }
 
-function requestHeaders(request: IncomingMessage, hostHeader: string | undefined): string[] {
+/** The headers of a request as they go upstream, Host included; `hostHeader` replaces that of the client. */
+export function requestHeaders(request: IncomingMessage, hostHeader: string | undefined): string[] {
   const encoding = request.headers['transfer-encoding'];
   // We take `chunked` off and put it on again. Any other coding would reach the upstream undeclared.
   if (encoding !== undefined && encoding.trim().toLowerCase() !== 'chunked') {

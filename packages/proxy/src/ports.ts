@@ -1,4 +1,4 @@
-import type { BlobRef } from '@sealift/core';
+import type { BlobRef, RegistryHost } from '@sealift/core';
 
 /** One blob GET or HEAD of the runtime. */
 export interface BlobRequest {
@@ -29,4 +29,33 @@ export interface OpenBlob {
 export interface BlobSource {
   /** `undefined`: no right, not known, or nobody to get it from; pass the request through to the registry. */
   open(request: BlobRequest, options: { signal: AbortSignal }): Promise<OpenBlob | undefined>;
+}
+
+/** A manifest as others gave it: the bytes are still to be compared with the digest. */
+export interface UnverifiedManifest {
+  readonly bytes: Uint8Array;
+  readonly mediaType: string;
+}
+
+/** Where a manifest may come from besides the registry. */
+export interface ManifestSource {
+  /** `undefined`: no right, not known, or nobody to get it from; pass the request through to the registry. */
+  fetch(
+    request: {
+      /** By its digest. */
+      readonly manifest: BlobRef;
+      /** The runtime's own header: the proof of its right, asked for each time. Never logged. */
+      readonly authorization: string | undefined;
+    },
+    options: { signal: AbortSignal },
+  ): Promise<UnverifiedManifest | undefined>;
+}
+
+/** A request with credentials that the registry itself has answered well. */
+export interface AcceptedRequest {
+  readonly registry: RegistryHost;
+  /** Path and query as the registry saw them. */
+  readonly path: string;
+  /** Never logged. */
+  readonly authorization: string;
 }

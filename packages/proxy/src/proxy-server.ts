@@ -22,9 +22,10 @@ import { handleIntercepted } from './inner-handler.ts';
 import { isIntercepted } from './interception.ts';
 import { type ProxyLimits, withDefaultLimits } from './limits.ts';
 import { isLoopbackAddress, requireLoopback } from './loopback.ts';
+import { ManifestResponder } from './manifest-responder.ts';
 import { OuterHandler } from './outer-handler.ts';
-import type { BlobSource } from './ports.ts';
-import { type AcceptedRequest, RegistryHandler } from './registry-handler.ts';
+import type { AcceptedRequest, BlobSource, ManifestSource } from './ports.ts';
+import { RegistryHandler } from './registry-handler.ts';
 import { RegistryUpstream } from './upstream.ts';
 
 /** Settings of a {@link ProxyServer}. */
@@ -41,12 +42,17 @@ export interface ProxyServerOptions {
   /** `undefined` if none of them is intercepted. */
   readonly interceptCa: Pick<InterceptCa, 'secureContextFor'> | undefined;
   readonly blobs: BlobSource;
+  /** Without it manifests pass through. */
+  readonly manifests?: ManifestSource;
   readonly clock: Clock;
   readonly log: Logger;
   readonly limits?: Partial<ProxyLimits>;
   /** Is told of each blob answer, whole or cut short, when it is over. */
   readonly onBlobServed?: (bytes: BlobBytes) => void;
-  /** Is told of each read with credentials that the registry itself has answered with 200. */
+  /**
+   * Is told of each read with credentials that the registry itself has answered with 200. With it the registry is asked for
+   * the head of each manifest, also of those that come from the cluster.
+   */
   readonly onAccepted?: (accepted: AcceptedRequest) => void;
 }
 
@@ -71,7 +77,7 @@ export class ProxyServer {
   #stopping: Promise<void> | undefined;
 
   constructor(options: ProxyServerOptions) {
-    const { registries, blobs, clock, log, onBlobServed: onServed = () => {}, onAccepted = () => {} } = options;
+    const { registries, blobs, clock, log, manifests, onBlobServed: onServed = () => {}, onAccepted } = options;
     const limits = withDefaultLimits(options.limits);
     this.#options = options;
     this.#limits = limits;
@@ -91,7 +97,14 @@ export class ProxyServer {
     this.#registryClient = new RegistryClient({ registries, connectTimeoutMs: limits.connectTimeoutMs });
     const responder = new BlobResponder({ blobs, registry: this.#registryClient, limits, clock, log, onServed });
     const upstreams = this.#upstreams;
-    const registryHandler = new RegistryHandler({ upstreams, blobs: responder, limits, onServed, onAccepted });
+    const registryHandler = new RegistryHandler({
+      upstreams,
+      blobs: responder,
+      manifests: manifests && new ManifestResponder({ manifests, limits, log, onAccepted }),
+      limits,
+      onServed,
+      onAccepted,
+    });
     const isLoopbackOnly = options.allowNonLoopback !== true;
     this.#registryHandler = registryHandler;
     this.#outer = new OuterHandler({ upstreams, registryHandler, limits, isLoopbackOnly });

@@ -3,7 +3,10 @@ import type { RegistryHost } from '@sealift/core';
 import { parseBlobRequest } from './blob-request.ts';
 import type { BlobBytes, BlobResponder } from './blob-responder.ts';
 import type { ProxyLimits } from './limits.ts';
+import { parseManifestRequest } from './manifest-request.ts';
+import type { ManifestResponder } from './manifest-responder.ts';
 import { passThrough } from './pass-through.ts';
+import type { AcceptedRequest } from './ports.ts';
 import type { RegistryUpstream } from './upstream.ts';
 
 /** A request for a configured registry, by interception or by the mirror endpoint. */
@@ -17,32 +20,26 @@ export interface RegistryRequest {
   readonly hostHeader?: string;
 }
 
-/** A request with credentials that the registry itself has answered well. */
-export interface AcceptedRequest {
-  readonly registry: RegistryHost;
-  /** Path and query as the registry saw them. */
-  readonly path: string;
-  /** Never logged. */
-  readonly authorization: string;
-}
-
-/** Sorts requests for a registry: blobs to the `BlobSource`, all else to the registry as it came. */
+/** Sorts requests for a registry: blobs and manifests to their sources, all else to the registry as it came. */
 export class RegistryHandler {
   readonly #upstreams: ReadonlyMap<RegistryHost, RegistryUpstream>;
   readonly #blobs: BlobResponder;
+  readonly #manifests: ManifestResponder | undefined;
   readonly #limits: ProxyLimits;
   readonly #onServed: (bytes: BlobBytes) => void;
-  readonly #onAccepted: (accepted: AcceptedRequest) => void;
+  readonly #onAccepted: ((accepted: AcceptedRequest) => void) | undefined;
 
   constructor(options: {
     upstreams: ReadonlyMap<RegistryHost, RegistryUpstream>;
     blobs: BlobResponder;
+    manifests: ManifestResponder | undefined;
     limits: ProxyLimits;
     onServed: (bytes: BlobBytes) => void;
-    onAccepted: (accepted: AcceptedRequest) => void;
+    onAccepted: ((accepted: AcceptedRequest) => void) | undefined;
   }) {
     this.#upstreams = options.upstreams;
     this.#blobs = options.blobs;
+    this.#manifests = options.manifests;
     this.#limits = options.limits;
     this.#onServed = options.onServed;
     this.#onAccepted = options.onAccepted;
@@ -57,19 +54,23 @@ export class RegistryHandler {
     if (upstream === undefined) throw new TypeError(`no upstream for ${registry}`);
     const blobRequest = parseBlobRequest(request, { registry, path });
     if (blobRequest !== undefined && (await this.#blobs.respond({ request, response, blobRequest, signal }))) return;
+    const host = hostHeader === undefined ? {} : { hostHeader };
+    const question = parseManifestRequest(request, { registry, path });
+    const manifest = question && { request, response, question, upstream, path, ...host, signal };
+    if (manifest !== undefined && (await this.#manifests?.respond(manifest)) === true) return;
     if (signal.aborted) return;
     const outcome = await passThrough({
       request,
       response,
       upstream,
       path,
-      ...(hostHeader === undefined ? {} : { hostHeader }),
+      ...host,
       limits: this.#limits,
       signal,
     });
     const { authorization } = request.headers;
     const isAccepted = (request.method === 'GET' || request.method === 'HEAD') && outcome.status === 200;
-    if (isAccepted && authorization !== undefined) this.#onAccepted({ registry, path, authorization });
+    if (isAccepted && authorization !== undefined) this.#onAccepted?.({ registry, path, authorization });
     const isBlob = blobRequest?.intent === 'pull' && (outcome.status === 200 || outcome.status === 206);
     if (isBlob) this.#onServed({ registry: outcome.bytes, peers: 0, cache: 0 });
   }

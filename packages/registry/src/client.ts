@@ -18,6 +18,7 @@ import { ConnectionPools, type Connections } from './connections.ts';
 import { parseContentLength, parseContentRange } from './content-range.ts';
 import { type Answer, discard, type ExchangeOptions, exchange, readBody } from './exchange.ts';
 import { byteVerdict, FIRST_BYTE, type HeadVerdict, headVerdict, leadsElsewhere } from './head-verdict.ts';
+import { formatManifestPath } from './manifest-path.ts';
 import type { ProbeAnswer } from './probe.ts';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.ts';
 import { isTag } from './reference.ts';
@@ -27,13 +28,14 @@ import { upstreamOrigin } from './upstream.ts';
 
 /** Longest manifest, in bytes: what the OCI distribution-spec asks registries to accept. */
 const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
-/** Manifest types asked for where the caller names none (OCI image-spec, Docker image manifest v2.2). */
-const MANIFEST_TYPES = [
+/** The types of manifests that clients of today ask for (OCI image-spec, Docker image manifest v2.2). */
+export const MANIFEST_TYPES: readonly string[] = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',
   'application/vnd.docker.distribution.manifest.v2+json',
 ];
+const ACCEPTED_MANIFESTS = MANIFEST_TYPES.join(', ');
 
 /** Settings of a {@link RegistryClient}. */
 export interface RegistryClientOptions {
@@ -117,6 +119,27 @@ export class RegistryClient {
   }
 
   /**
+   * Asks whether whoever holds `authorization` may pull the manifest `digest` from its repository, by a HEAD of that very
+   * manifest. A redirect says nothing. See {@link HeadVerdict}.
+   */
+  async headManifest(
+    { registry, repository, digest }: BlobRef,
+    { authorization, signal }: { authorization: string | undefined; signal: AbortSignal },
+  ): Promise<HeadVerdict> {
+    const options = this.#options('HEAD', 'calls', { registry, authorization, signal });
+    const url = new URL(formatManifestPath({ repository, digest }), upstreamOrigin(registry));
+    try {
+      const answer = await exchange(url, { ...options, headers: { ...options.headers, accept: ACCEPTED_MANIFESTS } });
+      discard(answer, this.#timeouts.bodyTimeoutMs);
+      return headVerdict(answer, digest);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isAppError(error, 'REGISTRY_UNAVAILABLE')) throw error;
+      return { kind: 'unavailable', reason: String(error.details['reason']) };
+    }
+  }
+
+  /**
    * What the registry says to one request at `path`, a HEAD, or a GET of `/v2/`, where not all take a HEAD. Nothing is
    * followed. Throws `REGISTRY_UNAVAILABLE`.
    */
@@ -128,7 +151,7 @@ export class RegistryClient {
     if (!path.startsWith('/v2/')) throw new TypeError('not a path of the distribution API');
     const options = this.#options(path === '/v2/' ? 'GET' : 'HEAD', 'calls', { registry, authorization, signal });
     // Without it some registries know no manifest of today's types.
-    const accept = path.includes('/manifests/') ? { accept: MANIFEST_TYPES.join(', ') } : {};
+    const accept = path.includes('/manifests/') ? { accept: ACCEPTED_MANIFESTS } : {};
     const url = new URL(path, upstreamOrigin(registry));
     const answer = await exchange(url, { ...options, headers: { ...options.headers, ...accept } });
     discard(answer, this.#timeouts.bodyTimeoutMs);
@@ -172,7 +195,7 @@ export class RegistryClient {
 
   /**
    * Fetches a manifest by tag or digest. Any status but a redirect is an answer. Throws `REFERENCE_INVALID` for what is
-   * neither tag nor digest, `REGISTRY_UNAVAILABLE` for a body above 4 MiB or one that does not match its digest.
+   * neither tag nor digest, `REGISTRY_UNAVAILABLE` for a body above `maxBytes` or one that does not match its digest.
    */
   async fetchManifest({
     registry,
@@ -180,11 +203,14 @@ export class RegistryClient {
     reference,
     authorization,
     accept = MANIFEST_TYPES,
+    maxBytes = MAX_MANIFEST_BYTES,
     signal,
   }: Omit<BlobRef, 'digest'> & {
     reference: string;
     authorization: string | undefined;
     accept?: readonly string[];
+    /** @default 4 MiB */
+    maxBytes?: number;
     signal: AbortSignal;
   }): Promise<ManifestAnswer> {
     if (!isTag(reference) && !isDigest(reference)) {
@@ -197,7 +223,7 @@ export class RegistryClient {
       headers: { ...options.headers, accept: accept.join(', ') },
     });
     const timeoutMs = this.#timeouts.bodyTimeoutMs;
-    const body = await readBody(answer, { maxBytes: MAX_MANIFEST_BYTES, timeoutMs, signal });
+    const body = await readBody(answer, { maxBytes, timeoutMs, signal });
     if (answer.statusCode === 200 && isDigest(reference)) {
       const digest = digestFromSha256(createHash('sha256').update(body).digest());
       if (digest !== reference) throw outOfOrder('a manifest that does not match its digest');

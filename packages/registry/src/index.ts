@@ -6,8 +6,15 @@
 export { type BasicChallenge, type BearerChallenge, parseChallenge } from './auth-challenge.ts';
 export { authorizationExpiry, basicAuthorization } from './authorization.ts';
 export { formatBlobPath, parseBlobPath, repositoryOfPath } from './blob-path.ts';
-export { type ManifestAnswer, type RegistryBlob, RegistryClient, type RegistryClientOptions } from './client.ts';
+export {
+  MANIFEST_TYPES,
+  type ManifestAnswer,
+  type RegistryBlob,
+  RegistryClient,
+  type RegistryClientOptions,
+} from './client.ts';
 export type { HeadVerdict } from './head-verdict.ts';
+export { formatManifestPath, type ManifestReference, parseManifestPath } from './manifest-path.ts';
 export { type ImageReference, parseImageReference } from './reference.ts';
 export type { RegistryConfig } from './registry-config.ts';
 export type { TokenRights } from './registry-token/claims.ts';

@@ -9,6 +9,11 @@ export const MAX_AUTHORIZATION_LENGTH = 16_384;
 export const MAX_SERVICE_ACCOUNT_TOKEN_LENGTH = 8192;
 /** Longest grant, in characters. */
 export const MAX_GRANT_LENGTH = 4096;
+/**
+ * Longest manifest that a cluster keeps and hands on, in bytes. Registries must take 4 MiB; the indexes of the largest images
+ * have some ten KiB, and a longer one passes through.
+ */
+export const MAX_MANIFEST_BYTES = 512 * 1024;
 /** Grants refreshed in one call. */
 export const MAX_GRANTS_PER_REFRESH = 256;
 
@@ -141,6 +146,41 @@ export const JoinAnswer = Type.Union([
   Type.Object({ verdict: Type.Literal('unavailable'), reason: Type.String() }, closed),
 ]);
 export type JoinAnswer = Static<typeof JoinAnswer>;
+
+/** `POST /v1/manifest`: the bytes of one manifest, for whoever may pull it. */
+export const ManifestRequest = Type.Object(
+  {
+    registry: Type.String({ maxLength: 300 }),
+    repository: Type.String({ maxLength: 255 }),
+    digest: Type.String({ maxLength: 71 }),
+    authorization: Type.Optional(
+      Type.String({
+        maxLength: MAX_AUTHORIZATION_LENGTH,
+        description: "The runtime's own header for the registry; never logged",
+      }),
+    ),
+  },
+  closed,
+);
+export type ManifestRequest = Static<typeof ManifestRequest>;
+
+/** Answer to that. `denied` and `unavailable` are as in a join: the request passes through to the registry. */
+export const ManifestAnswer = Type.Union([
+  Type.Object(
+    {
+      verdict: Type.Literal('granted'),
+      mediaType: Type.String({ maxLength: 100, description: 'As the registry called it' }),
+      bytes: Type.String({
+        maxLength: Math.ceil(MAX_MANIFEST_BYTES / 3) * 4,
+        description: 'The manifest, base64. The receiver compares it with the digest',
+      }),
+    },
+    closed,
+  ),
+  Type.Object({ verdict: Type.Literal('denied'), reason: Type.String() }, closed),
+  Type.Object({ verdict: Type.Literal('unavailable'), reason: Type.String() }, closed),
+]);
+export type ManifestAnswer = Static<typeof ManifestAnswer>;
 
 /** `POST /v1/grants`: new grants for old ones of the same node, before they end or after a certificate renewal. */
 export const RefreshRequest = Type.Object(

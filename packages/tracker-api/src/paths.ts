@@ -6,6 +6,7 @@ export const TRACKER_PATHS = {
   enrol: '/v1/enrol',
   renew: '/v1/renew',
   join: '/v1/join',
+  manifest: '/v1/manifest',
   grants: '/v1/grants',
   reports: '/v1/reports',
   metainfo: '/v1/metainfo',

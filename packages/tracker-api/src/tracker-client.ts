@@ -8,6 +8,8 @@ import {
   ErrorBody,
   JoinAnswer,
   type JoinRequest,
+  ManifestAnswer,
+  type ManifestRequest,
   RefreshAnswer,
   type RefreshRequest,
   type RenewRequest,
@@ -27,6 +29,7 @@ const checks = {
   cluster: Compile(ClusterInfo),
   enrol: Compile(EnrolAnswer),
   join: Compile(JoinAnswer),
+  manifest: Compile(ManifestAnswer),
   refresh: Compile(RefreshAnswer),
   error: Compile(ErrorBody),
 };
@@ -77,6 +80,11 @@ export class TrackerClient {
   /** The right to one blob, and what the seeder offers of it. */
   async join(body: JoinRequest, { signal }: { signal: AbortSignal }): Promise<JoinAnswer> {
     return this.#parse(checks.join, await this.#call('POST', TRACKER_PATHS.join, body, signal));
+  }
+
+  /** A manifest by its digest. What comes is **not verified**. */
+  async manifest(body: ManifestRequest, { signal }: { signal: AbortSignal }): Promise<ManifestAnswer> {
+    return this.#parse(checks.manifest, await this.#call('POST', TRACKER_PATHS.manifest, body, signal));
   }
 
   /** New grants for old ones; the answer has one entry for each, in the same order. */

@@ -16,6 +16,8 @@ export type AuditEvent =
   | 'grant_issued'
   | 'grants_refreshed'
   | 'join_refused'
+  | 'manifest_served'
+  | 'manifest_refused'
   | 'announce_refused'
   | 'peer_reported'
   | 'swarm_opened'

@@ -5,6 +5,7 @@ import type { ResolvedConfig } from './config.ts';
 import type { Counters } from './counters.ts';
 import type { ClientIdentity } from './http/client-identity.ts';
 import type { ServiceAccountTokens } from './kubernetes/service-account-tokens.ts';
+import type { Manifests } from './manifests/manifests.ts';
 import type { Seeder } from './ports.ts';
 import type { RefusalTrace } from './refusal-trace.ts';
 import type { Authorizer } from './right/authorizer.ts';
@@ -19,6 +20,7 @@ export interface Services {
   readonly state: TrackerState;
   readonly authority: Authority;
   readonly authorizer: Authorizer;
+  readonly manifests: Manifests;
   readonly publicSwarms: PublicSwarms;
   readonly seeder: Seeder;
   readonly swarms: SwarmTable;

@@ -10,14 +10,17 @@ import { Counters } from './counters.ts';
 import { type App, createApp } from './http/app.ts';
 import { ClientIdentity } from './http/client-identity.ts';
 import type { ServiceAccountTokens } from './kubernetes/service-account-tokens.ts';
+import { Manifests } from './manifests/manifests.ts';
 import type { Seeder } from './ports.ts';
 import { RefusalTrace } from './refusal-trace.ts';
 import { Authorizer, type TokenJudge } from './right/authorizer.ts';
 import { PublicSwarms } from './right/public-swarms.ts';
+import { blobProver, manifestProver } from './right/registry-prover.ts';
 import { registerAnnounceRoutes } from './routes/announce-routes.ts';
 import { registerEnrolRoutes } from './routes/enrol-routes.ts';
 import { registerGrantRoutes } from './routes/grant-routes.ts';
 import { registerJoinRoute } from './routes/join-route.ts';
+import { registerManifestRoute } from './routes/manifest-route.ts';
 import { registerMetainfoRoute } from './routes/metainfo-route.ts';
 import { registerPublicRoutes } from './routes/public-routes.ts';
 import { registerReportRoute } from './routes/report-route.ts';
@@ -36,11 +39,14 @@ const LIFETIME_INTERVALS = 2.5;
 /** How often silent peers are forgotten and the deny list is read again, in ms. */
 const SWEEP_MS = 5_000;
 
-/** The tracker of a cluster: enrolment, rights, announces. It holds no registry data and no blob. */
+/** What the tracker asks of registries. */
+type TrackerRegistry = Pick<RegistryClient, 'isConfigured' | 'headBlob' | 'headManifest' | 'fetchManifest'>;
+
+/** The tracker of a cluster: enrolment, rights, announces. Of what registries hold it keeps manifests, and no blob. */
 export class Tracker {
   readonly #config: ResolvedConfig;
-  readonly #services: Omit<Services, 'authorizer' | 'publicSwarms'>;
-  readonly #registry: Pick<RegistryClient, 'isConfigured' | 'headBlob'>;
+  readonly #services: Omit<Services, 'authorizer' | 'manifests' | 'publicSwarms'>;
+  readonly #registry: TrackerRegistry;
   readonly #tokens: TokenJudge | undefined;
   readonly #random: () => number;
   #started: Promise<void> | undefined;
@@ -67,7 +73,7 @@ export class Tracker {
     config: TrackerConfig;
     state: TrackerState;
     authority: Authority;
-    registry: Pick<RegistryClient, 'isConfigured' | 'headBlob'>;
+    registry: TrackerRegistry;
     tokens?: TokenJudge | undefined;
     seeder: Seeder;
     clock: Clock;
@@ -166,14 +172,14 @@ export class Tracker {
 
   async #start(): Promise<void> {
     const { clock, log, authority } = this.#services;
-    const authorizer = new Authorizer({
-      registry: this.#registry,
-      tokens: this.#tokens,
-      revocations: this.#services.state.revocations,
-      clock,
-    });
+    const registry = this.#registry;
+    const judges = { tokens: this.#tokens, revocations: this.#services.state.revocations, clock };
+    const authorizer = new Authorizer({ registry: blobProver(registry), ...judges });
+    // Another one, so that what is known of a blob is never taken for a word on a manifest.
+    const manifestAuthorizer = new Authorizer({ registry: manifestProver(registry), ...judges });
+    const manifests = new Manifests({ authorizer: manifestAuthorizer, registry, log });
     const publicSwarms = this.#openPublicSwarms(authorizer);
-    const services: Services = { ...this.#services, authorizer, publicSwarms };
+    const services: Services = { ...this.#services, authorizer, manifests, publicSwarms };
     const leaf = new TrackerLeaf({ authority, names: this.#config, clock, log });
     const app = await createApp({ tls: await leaf.issue(), limits: this.#config.limits, clock, log });
     const announces = this.#registerRoutes(app, services);
@@ -186,7 +192,7 @@ export class Tracker {
       stopFollowing();
       await rotation.stop();
       leaf.stop();
-      await authorizer.stop();
+      await Promise.all([authorizer.stop(), manifestAuthorizer.stop(), manifests.stop()]);
       await app.close();
       announces.stop();
     };
@@ -207,6 +213,7 @@ export class Tracker {
     registerPublicRoutes(app, services);
     registerEnrolRoutes(app, services);
     registerJoinRoute(app, services);
+    registerManifestRoute(app, services);
     registerMetainfoRoute(app, services);
     registerGrantRoutes(app, services);
     registerReportRoute(app, services);

@@ -9,6 +9,7 @@ import { EngineChannel } from '../engine/engine-channel.ts';
 import { type EngineMessage, FRONT_MESSAGES, type FrontMessage, parseMessage } from '../engine/engine-messages.ts';
 import { CHANNEL_FD } from '../engine/engine-process.ts';
 import { type KeptIdentity, parseKeptIdentity } from '../engine/kept-identity.ts';
+import { ManifestService } from '../engine/manifest-service.ts';
 import { enrolmentTokenOf } from '../enrolment-token.ts';
 import { errnoOf, refuse } from '../failure.ts';
 import { createProcessLogger, surviveBugs, untilAborted } from '../logging.ts';
@@ -41,9 +42,15 @@ export async function runNodeEngine(config: Config): Promise<void> {
   let sharing: Sharing | undefined;
   let tokens: RegistryTokens | undefined;
   const begun = Promise.withResolvers<KeptIdentity | undefined>();
+  const send = (message: EngineMessage): void => void channel.send(message);
   const service = new BlobService({
     finder: { find: async (request, options) => await sharing?.blobs.find(request, options) },
-    send: (message) => void channel.send(message),
+    send,
+    log,
+  });
+  const manifests = new ManifestService({
+    finder: { fetch: async (request, options) => await sharing?.manifests.fetch(request, options) },
+    send,
     log,
   });
   const channel = new EngineChannel<FrontMessage, EngineMessage>({
@@ -54,7 +61,10 @@ export async function runNodeEngine(config: Config): Promise<void> {
       else if (message.type === 'begin') begun.resolve(parseKeptIdentity(message.identity));
       else if (message.type === 'ask') channel.send({ type: 'status', id: message.id, status: describe(sharing) });
       else if (message.type === 'accepted') noteAccepted(tokens, message);
-      else service.take(message);
+      else {
+        service.take(message);
+        manifests.take(message);
+      }
     },
     onClosed: () => {
       // Whatever still runs by then, the store must be free for the next engine.
@@ -92,6 +102,7 @@ export async function runNodeEngine(config: Config): Promise<void> {
     process.exitCode = 1;
   } finally {
     service.stop();
+    manifests.stop();
     await services.stop().catch((error: unknown) => log.error('fatal', { error, kind: 'stop' }));
     clearInterval(alive);
     channel.end();

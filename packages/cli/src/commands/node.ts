@@ -1,12 +1,13 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { type Logger, systemClock } from '@sealift/core';
 import { InterceptCa } from '@sealift/pki';
-import { isIntercepted, ProxyServer, readUpstreamAnchors, TrustFiles } from '@sealift/proxy';
+import { type AcceptedRequest, isIntercepted, ProxyServer, readUpstreamAnchors, TrustFiles } from '@sealift/proxy';
 import type { ConfigOf } from '../config.ts';
 import { lockDataDirectory } from '../data-directory.ts';
 import { launchEngine } from '../engine/engine-process.ts';
 import { EngineSupervisor, type FirstStart } from '../engine/engine-supervisor.ts';
 import { RemoteBlobSource } from '../engine/remote-blob-source.ts';
+import { RemoteManifestSource } from '../engine/remote-manifest-source.ts';
 import { enrolmentTokenOf } from '../enrolment-token.ts';
 import { createProcessLogger, surviveBugs, untilAborted, writeLogLine } from '../logging.ts';
 import { NodeAdmin } from '../node-admin.ts';
@@ -45,11 +46,12 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
     const lock = await lockDataDirectory(config.data);
     services.defer(async () => await lock?.release());
     const blobs = new RemoteBlobSource({ store: storeDirectory(config), log });
+    const manifests = new RemoteManifestSource();
     const engine = await services.start(
       new EngineSupervisor({
         // The options of this very process, from the command line and the environment.
         launch: (onMessage) => launchEngine({ args: process.argv.slice(3), onMessage, writeLine: writeLogLine }),
-        user: blobs,
+        users: [blobs, manifests],
         clock,
         log,
       }),
@@ -67,6 +69,7 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
         registries,
         interceptCa,
         blobs,
+        manifests,
         clock,
         log,
         limits: { stopTimeoutMs: config.stopTimeout },
@@ -75,10 +78,10 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
           bytes.peers += served.peers;
           bytes.cache += served.cache;
         },
-        onAccepted: ({ registry, path, authorization }) => {
-          // Only this check learns from credentials, so only it is shown them.
-          if (config.tokenCheck === 'registry') engine.tell({ type: 'accepted', registry, path, authorization });
-        },
+        // Only this check learns from credentials, so only it is shown them.
+        ...(config.tokenCheck === 'registry'
+          ? { onAccepted: (accepted: AcceptedRequest) => engine.tell({ type: 'accepted', ...accepted }) }
+          : {}),
       }),
     );
     const address = `${config.listen.host}:${proxy.port}`;

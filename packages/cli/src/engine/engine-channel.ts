@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { AppError } from '@sealift/core';
 import { LineSplitter } from './line-splitter.ts';
 
-/** Longest message, in bytes: the bitfield of the largest blob in the smallest pieces takes 700 KiB in base64. */
+/** Longest message, in bytes: the bitfield of the largest blob in the smallest pieces, or the longest manifest, takes 700 KiB in base64. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 /** Bytes that may wait for the other side to read. A side that leaves more lying hangs; ours must not grow with it. */
 const MAX_UNSENT_BYTES = 16 * 1024 * 1024;

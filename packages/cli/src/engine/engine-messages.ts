@@ -35,6 +35,8 @@ export const FRONT_MESSAGES = {
   position: { id: 'count', index: 'count' },
   /** The reader has left; also while `open` is being answered. */
   close: { id: 'count' },
+  /** Somebody asks for a manifest. Answer with `manifest` or `no-manifest`; these ids are a series of their own. */
+  'fetch-manifest': { id: 'count', registry: 'text', repository: 'text', digest: 'text', authorization: 'text?' },
   /** A registry has answered a request with these credentials well. */
   accepted: { registry: 'text', path: 'text', authorization: 'text' },
   /** Answer with `status`. */
@@ -76,6 +78,10 @@ export const ENGINE_MESSAGES = {
   revised: { id: 'count', revision: 'count' },
   /** What the reader waits for does not come: `SWARM_STALLED` or `SWARM_WITHDRAWN`. */
   stalled: { id: 'count', code: 'text', reason: 'text' },
+  /** A manifest in base64, not compared with its digest yet. */
+  manifest: { id: 'count', mediaType: 'text', bytes: 'text' },
+  /** Pass the request for it through. */
+  'no-manifest': { id: 'count' },
   status: { id: 'count', status: 'object' },
 } as const satisfies MessageTable;
 

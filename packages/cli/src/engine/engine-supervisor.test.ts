@@ -50,11 +50,13 @@ function setUp(t: TestContext) {
       runs.push(run);
       return run;
     },
-    user: {
-      attach: () => users.push('attach'),
-      detach: () => users.push('detach'),
-      take: ({ type }) => users.push(type),
-    },
+    users: [
+      {
+        attach: () => users.push('attach'),
+        detach: () => users.push('detach'),
+        take: ({ type }) => users.push(type),
+      },
+    ],
     clock: new FakeClock(),
     random: () => 0,
     log,

@@ -31,7 +31,7 @@ export interface EngineUser {
  */
 export class EngineSupervisor implements Service {
   readonly #launch: (onMessage: (message: EngineMessage) => void) => EngineRun;
-  readonly #user: EngineUser;
+  readonly #users: readonly EngineUser[];
   readonly #policy: RestartPolicy;
   readonly #log: Logger;
   readonly #first = Promise.withResolvers<FirstStart>();
@@ -53,13 +53,13 @@ export class EngineSupervisor implements Service {
 
   constructor(options: {
     launch: (onMessage: (message: EngineMessage) => void) => EngineRun;
-    user: EngineUser;
+    users: readonly EngineUser[];
     clock: Clock;
     random?: () => number;
     log: Logger;
   }) {
     this.#launch = options.launch;
-    this.#user = options.user;
+    this.#users = options.users;
     this.#policy = new RestartPolicy({ clock: options.clock, random: options.random ?? Math.random });
     this.#log = options.log;
     // Nobody may be waiting for it.
@@ -142,7 +142,7 @@ export class EngineSupervisor implements Service {
     this.#missedChecks = 0;
     if (!this.#isHeard) {
       this.#isHeard = true;
-      this.#user.attach((sent) => run.send(sent));
+      for (const user of this.#users) user.attach((sent) => run.send(sent));
     }
     switch (message.type) {
       case 'alive':
@@ -162,7 +162,7 @@ export class EngineSupervisor implements Service {
         this.#questions.get(message.id)?.(message.status);
         return;
       default:
-        this.#user.take(message);
+        for (const user of this.#users) user.take(message);
     }
   }
 
@@ -185,7 +185,7 @@ export class EngineSupervisor implements Service {
     const wasReady = this.#isReady;
     this.#isHeard = false;
     this.#isReady = false;
-    this.#user.detach();
+    for (const user of this.#users) user.detach();
     for (const answer of this.#questions.values()) answer(undefined);
     if (this.#isStopped) return;
     this.#isFirst = false;

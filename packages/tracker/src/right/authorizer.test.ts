@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AppError, type BlobRef, parseDigest, parseRegistryHost, parseRepository, Revocations } from '@sealift/core';
 import { FakeClock } from '@sealift/testkit';
-import { Authorizer, type RegistryProver } from './authorizer.ts';
+import { Authorizer } from './authorizer.ts';
+import type { RegistryProver } from './registry-prover.ts';
 
 const revocations = new Revocations();
 const blob: BlobRef = {
@@ -10,13 +11,14 @@ const blob: BlobRef = {
   repository: parseRepository('team/app'),
   digest: parseDigest(`sha256:${'a'.repeat(64)}`),
 };
-type Answer = Awaited<ReturnType<RegistryProver['headBlob']>>;
+type Answer = Awaited<ReturnType<RegistryProver['head']>>;
 
 function proverOf(answer: () => Promise<Answer>): RegistryProver & { asked: number } {
   const prover = {
     asked: 0,
     isConfigured: (registry: string) => registry === blob.registry,
-    headBlob: async () => {
+    pathOf: () => '/v2/',
+    head: async () => {
       prover.asked += 1;
       return await answer();
     },
@@ -137,7 +139,8 @@ test('open questions are bounded: those above the bound are told to ask the regi
 test('a stop frees those who wait', async () => {
   const registry: RegistryProver = {
     isConfigured: () => true,
-    headBlob: (_blob, { signal }) =>
+    pathOf: () => '/v2/',
+    head: (_blob, { signal }) =>
       new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
   };
   const authorizer = new Authorizer({ revocations, registry, clock: new FakeClock() });

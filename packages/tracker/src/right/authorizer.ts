@@ -1,6 +1,7 @@
 import { AppError, type BlobRef, type Clock, isAppError, type Revocations } from '@sealift/core';
-import { authorizationExpiry, formatBlobPath, type RegistryClient, type RegistryTokens } from '@sealift/registry';
+import { authorizationExpiry, type RegistryTokens } from '@sealift/registry';
 import { type PairProof, ProvenPairs, pairKey } from './proven-pairs.ts';
+import type { RegistryProver } from './registry-prover.ts';
 import type { Verdict } from './verdict.ts';
 import { VerdictCache, type VerdictKey, verdictKey } from './verdict-cache.ts';
 
@@ -13,14 +14,11 @@ const MAX_QUESTIONS = 512;
 /** Callers that wait at the same time, most of them for one answer that serves them all: every node of a large rollout. */
 const MAX_WAITING = 20_000;
 
-/** What the authorizer needs of a registry client. */
-export type RegistryProver = Pick<RegistryClient, 'isConfigured' | 'headBlob'>;
-
 /** What the authorizer needs to judge tokens itself. */
 export type TokenJudge = Pick<RegistryTokens, 'verifyHeader' | 'accepted' | 'refused'>;
 
 /**
- * Decides rights by introspection through use: it asks the registry for the blob's head with the caller's own header, so
+ * Decides rights by introspection through use: it asks the registry for the head of a blob, or a manifest, with the caller's own header, so
  * it is right for every registry and every kind of credential. Callers with the same question share one answer.
  *
  * With a {@link TokenJudge} it says yes without the registry to a token that the judge can verify, for a blob that the
@@ -133,10 +131,10 @@ export class Authorizer {
     // Not the first caller's signal: others may wait for the same answer.
     const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(REGISTRY_DEADLINE_MS)]);
     try {
-      const answer = await this.#registry.headBlob(blob, { authorization, signal });
+      const answer = await this.#registry.head(blob, { authorization, signal });
       if (answer.kind === 'yes') {
         this.#pairs.put(blob, { provenAt, size: answer.size });
-        this.#tokens?.accepted(authorization, { ...blob, path: formatBlobPath(blob) });
+        this.#tokens?.accepted(authorization, { ...blob, path: this.#registry.pathOf(blob) });
         return { kind: 'granted', by: 'registry', provenAt, size: answer.size };
       }
       if (answer.kind === 'no') {

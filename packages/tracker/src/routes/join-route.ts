@@ -1,13 +1,4 @@
-import {
-  AppError,
-  addressKey,
-  type BlobRef,
-  isAppError,
-  parseDigest,
-  parseRegistryHost,
-  parseRepository,
-  swarmIdOf,
-} from '@sealift/core';
+import { AppError, addressKey, type BlobRef, isAppError, swarmIdOf } from '@sealift/core';
 import { checkCsr } from '@sealift/pki';
 import { type EnrolAnswer, ErrorBody, JoinAnswer, JoinRequest, TRACKER_PATHS } from '@sealift/tracker-api';
 import type { FastifyRequest } from 'fastify';
@@ -17,6 +8,7 @@ import type { App } from '../http/app.ts';
 import { seedOffer, type WireOffer } from '../right/seed-offer.ts';
 import type { Verdict } from '../right/verdict.ts';
 import type { Services } from '../services.ts';
+import { parseContentRef } from './content-ref.ts';
 
 type Needs = Pick<
   Services,
@@ -50,7 +42,7 @@ export function registerJoinRoute(app: App, services: Needs): void {
     },
     async (request) => {
       const asker = await askerOf(request, services);
-      const blob = parseBlob(request.body);
+      const blob = parseContentRef(request.body);
       try {
         return await join(request.body, blob, asker, services);
       } catch (error) {
@@ -135,16 +127,6 @@ async function strangerOf({ body, ip }: FastifyRequest<{ Body: JoinRequest }>, s
       counters.add('enrolments');
       return { holder, enrolment: answer };
     },
-  };
-}
-
-function parseBlob({ registry, repository, digest, authorization }: JoinRequest): BlobRef {
-  // It goes into a request header as it is, so it must be one line of visible text (RFC 9110 §5.5).
-  if (authorization !== undefined && !/^[\x20-\x7e]+$/.test(authorization)) throw invalid('malformed authorization');
-  return {
-    registry: parseRegistryHost(registry),
-    repository: parseRepository(repository),
-    digest: parseDigest(digest),
   };
 }
 
