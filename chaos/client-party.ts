@@ -4,8 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
 import { type Digest, digestFromSha256, isAppError, parseRegistryHost } from '@sealift/core';
 import { answerQuestions } from '../bench/harness/party-side.ts';
-import { type ClientOrder, clientOf, push } from '../bench/rollout/client-order.ts';
+import { type ClientOrder, clientOf, type Pushed, type PushOrder, push } from '../bench/rollout/client-order.ts';
 import { requestOnce } from '../packages/cli/src/demo/proxied-request.ts';
+import { fillLayer, LayerCheck } from './content.ts';
 
 /** How one pull of a whole image ended, as a container runtime without any patience would see it. */
 export interface Outcome {
@@ -13,13 +14,22 @@ export interface Outcome {
   readonly bytes: number;
   /** A digest did not match: wrong bytes in a well-formed answer. */
   readonly isWrong: boolean;
+  /** Some byte of a layer was not what it must be, be it in a body that was cut off. */
+  readonly hasFalseBytes: boolean;
   /** Why it failed; absent where it did not. */
   readonly error?: string;
+}
+
+/** An image whose layers follow from seeds, in their order. */
+export interface SeededPushOrder extends PushOrder {
+  readonly contentSeeds: readonly string[];
 }
 
 /** A pull that is given up after `timeoutMs`. */
 export interface PullOrder extends ClientOrder {
   readonly timeoutMs: number;
+  /** The seed of each layer's content. */
+  readonly content: readonly { readonly digest: Digest; readonly seed: string }[];
 }
 
 /** The same blob, many times at once. */
@@ -42,7 +52,13 @@ const news = new EventEmitter();
 let received = 0;
 let running = 0;
 
+async function pushSeeded(order: SeededPushOrder): Promise<Pushed> {
+  return await push(order, { fill: (bytes, layer) => fillLayer(bytes, order.contentSeeds[layer] ?? '') });
+}
+
 async function pull(order: PullOrder): Promise<Outcome> {
+  const checks = new Map(order.content.map(({ digest, seed }) => [digest, new LayerCheck(seed)]));
+  const hasFalseBytes = (): boolean => [...checks.values()].some(({ isRight }) => !isRight);
   const startedAt = performance.now();
   const since = (): number => (performance.now() - startedAt) / 1000;
   if (running === 0) received = 0;
@@ -52,15 +68,17 @@ async function pull(order: PullOrder): Promise<Outcome> {
     const client = await clientOf(order);
     await client.pull(order.tag, {
       signal: AbortSignal.timeout(order.timeoutMs),
-      onBytes: (count) => {
+      onBytes: (count, { digest, chunk }) => {
+        checks.get(digest)?.take(chunk);
         bytes += count;
         received += count;
         news.emit('news');
       },
     });
-    return { seconds: since(), bytes, isWrong: false };
+    return { seconds: since(), bytes, isWrong: false, hasFalseBytes: hasFalseBytes() };
   } catch (error) {
-    return { seconds: since(), bytes, isWrong: isAppError(error, 'PIECE_REJECTED'), error: said(error) };
+    const isWrong = isAppError(error, 'PIECE_REJECTED');
+    return { seconds: since(), bytes, isWrong, hasFalseBytes: hasFalseBytes(), error: said(error) };
   } finally {
     running -= 1;
     news.emit('news');
@@ -109,4 +127,4 @@ function said(error: unknown): string {
 
 // Each question that waits listens once.
 news.setMaxListeners(0);
-answerQuestions({ push, pull, reached, flood });
+answerQuestions({ push: pushSeeded, pull, reached, flood });

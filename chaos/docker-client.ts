@@ -52,6 +52,6 @@ export class DockerClient {
   #outcome(startedAt: number, error: string | undefined): Outcome {
     const seconds = (performance.now() - startedAt) / 1000;
     const isWrong = error !== undefined && /verification failed|unexpected digest/i.test(error);
-    return { seconds, bytes: this.#bytes, isWrong, ...(error === undefined ? {} : { error }) };
+    return { seconds, bytes: this.#bytes, isWrong, hasFalseBytes: false, ...(error === undefined ? {} : { error }) };
   }
 }

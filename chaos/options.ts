@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { UsageError } from './command.ts';
 import type { Fault } from './fault.ts';
 import { FAULTS } from './faults/all.ts';
 
@@ -10,11 +11,6 @@ export interface ChaosOptions {
   /** Real dockerds pull, where the fault allows. */
   readonly hasDocker: boolean;
   readonly isJson: boolean;
-}
-
-/** A command line that cannot be understood. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
 }
 
 export const USAGE = `usage: npm run chaos -- [--fault NAME]... [--seed N] [--nodes N] [--docker] [--json]

@@ -1,21 +1,23 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { parseDigest } from '@sealift/core';
 import { Party } from '../bench/harness/party.ts';
+import { childrenOf } from '../bench/harness/process-usage.ts';
 import type { Scope } from '../bench/harness/scope.ts';
-import type { ClientOrder, Pushed, PushOrder } from '../bench/rollout/client-order.ts';
+import type { ClientOrder, Pushed } from '../bench/rollout/client-order.ts';
 import { SeededRandom } from '../fuzz/random.ts';
+import { readNodeStatus } from '../packages/cli/src/node-admin.ts';
 import { blobTraffic } from '../test/testbed/access-log.ts';
 import { Cluster } from '../test/testbed/cluster.ts';
 import type { Host } from '../test/testbed/host.ts';
-import { type NodeProcess, sealift } from '../test/testbed/sealift.ts';
+import type { NodeProcess } from '../test/testbed/sealift.ts';
 import type { LogLine } from '../test/testbed/service.ts';
 import { parseLogLine } from '../test/testbed/service.ts';
-import type { Flooded, FloodOrder, Outcome } from './client-party.ts';
+import type { Flooded, FloodOrder, Outcome, PullOrder, SeededPushOrder } from './client-party.ts';
 import type { CrowdOrder } from './crowd-order.ts';
+import { within } from './deadline.ts';
 import { DockerClient } from './docker-client.ts';
 import type { FaultRow, StageSetting } from './fault.ts';
 import { PORTS, reset } from './faults/cut.ts';
@@ -28,6 +30,15 @@ const PROXY = { host: '127.0.0.1', port: 3128 };
 const UPLINK_MEGABITS = 60;
 /** Longest time of one pull, in ms: dockerd's own patience with a blob that brings nothing. */
 const PULL_TIMEOUT_MS = 75_000;
+/** Longest wait for an answer of a client beyond what the question itself may take, in ms. */
+const ANSWER_MS = 20_000;
+/** Longest push of an image from the registry's own host, in ms. */
+const PUSH_TIMEOUT_MS = 60_000;
+/** Longest wait for an engine to be there again, in ms: the longest pause before it is started is 8 s. */
+const ENGINE_TIMEOUT_MS = 40_000;
+/** Longest time that something may take to be undone at the end, in ms. */
+const RELEASE_TIMEOUT_MS = 60_000;
+const ENGINE_LOOK_MS = 50;
 /** Node processes that start at the same time: a start costs a second of CPU. */
 const CONCURRENT_STARTS = 2;
 const MIB = 1024 * 1024;
@@ -36,6 +47,8 @@ const LAYERS = [12 * MIB, 8 * MIB, 300_000];
 /** An image that was published for a fault. */
 export interface StageImage extends Pushed {
   readonly tag: string;
+  /** What the layers are made of, where a client of ours compares. */
+  readonly content: PullOrder['content'];
 }
 
 /**
@@ -149,10 +162,26 @@ export class Stage implements AsyncDisposable {
     const tag = `r${this.#images.length + 1}`;
     if (this.#setting.hasDocker === true) return await this.#publishForDocker(layers, tag);
     const trust = [this.cluster.authority.certificate];
-    const order: PushOrder = { ...this.#order(tag, 'ci'), trust, layers };
-    const image = { ...(await this.#client('registry').ask<Pushed>('push', order)), tag };
+    // Unlike those of any other run: what a node already holds is no test of anything.
+    const contentSeeds = layers.map((_, layer) => `${this.cluster.testbed.name}/${tag}/${layer}`);
+    const order: SeededPushOrder = { ...this.#order(tag, 'ci'), trust, layers, contentSeeds };
+    const pushing = this.#client('registry').ask<Pushed>('push', order);
+    const pushed = await within(PUSH_TIMEOUT_MS, `the push of ${tag}`, pushing);
+    const content = pushed.layers.map((digest, layer) => ({ digest, seed: contentSeeds[layer] ?? '' }));
+    const image = { ...pushed, tag, content };
     this.#images.push(image);
     return image;
+  }
+
+  /**
+   * Publishes an image and lets all nodes pull it; resolves when the first of them has some of it, by the seed, and something
+   * may break. Whoever breaks it waits for `pulls`.
+   */
+  async midPull(): Promise<{ image: StageImage; pulls: Promise<readonly Outcome[]> }> {
+    const image = await this.publish();
+    const pulls = this.pull(image);
+    await this.reached(this.names[0] ?? '', this.someByteOf(image));
+    return { image, pulls };
   }
 
   /** Lets the clients of `names` pull at the same time. Never rejects for what becomes of a pull: the row will show it. */
@@ -163,12 +192,18 @@ export class Stage implements AsyncDisposable {
   ): Promise<readonly Outcome[]> {
     const outcomes = await Promise.all(names.map((name) => this.attempt(image, name, options)));
     this.#outcomes.push(...outcomes);
+    this.expectTrueBytes(outcomes);
     return outcomes;
+  }
+
+  /** No client was given a false byte, be it in a body that was cut off later. */
+  expectTrueBytes(outcomes: readonly Outcome[]): void {
+    this.expect(!outcomes.some(({ hasFalseBytes }) => hasFalseBytes), 'a client was given false bytes');
   }
 
   /** A pull that may fail, because its own node is what breaks: it does not count. */
   async attempt(
-    { tag }: StageImage,
+    { tag, content }: StageImage,
     name: string,
     { timeoutMs = PULL_TIMEOUT_MS }: { timeoutMs?: number } = {},
   ): Promise<Outcome> {
@@ -180,7 +215,9 @@ export class Stage implements AsyncDisposable {
     }
     const preparing = this.#nodeOrder(name, tag);
     this.#preparing.set(name, preparing);
-    return await this.#client(name).ask<Outcome>('pull', { ...(await preparing), timeoutMs });
+    const order: PullOrder = { ...(await preparing), timeoutMs, content };
+    const pulling = this.#client(name).ask<Outcome>('pull', order);
+    return await within(timeoutMs + ANSWER_MS, `the pull of ${tag} on ${name}`, pulling);
   }
 
   /** Lets the fault last for a while. */
@@ -208,25 +245,25 @@ export class Stage implements AsyncDisposable {
 
   /** The processes that a node has started: its engine, if it runs right now. */
   enginePids(name: string): readonly number[] {
-    const { pid } = this.node(name).service;
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
-    return children
-      .split(' ')
-      .filter((text) => text !== '')
-      .map(Number);
+    return childrenOf(this.node(name).service.pid);
   }
 
   /** Waits until a node shares again after its engine was ended. */
   async engineRuns(name: string): Promise<void> {
-    const { host, data } = this.node(name);
-    const isRunning = async (): Promise<boolean> => {
-      const said = JSON.parse(await host.runOrThrow(sealift('status', '--data', data, '--json'))) as {
-        engine?: { state?: string };
-      };
-      return said.engine?.state === 'running';
+    const { data } = this.node(name);
+    const waiting = new AbortController();
+    const untilRunning = async (): Promise<void> => {
+      while (!waiting.signal.aborted) {
+        const said = (await readNodeStatus(data)) as { engine: { state: string } };
+        if (said.engine.state === 'running') return;
+        await this.pause(ENGINE_LOOK_MS);
+      }
     };
-    // Each look starts a process, which is pause enough.
-    while (!(await isRunning())) this.#scope.signal.throwIfAborted();
+    try {
+      await within(ENGINE_TIMEOUT_MS, `the engine on ${name} to run`, untilRunning());
+    } finally {
+      waiting.abort();
+    }
   }
 
   /** Pulls that have ended. */
@@ -236,12 +273,18 @@ export class Stage implements AsyncDisposable {
 
   /** Waits until the running pulls of a node have brought so many bytes; demands that they still run then. */
   async reached(name: string, bytes: number): Promise<void> {
+    const isInTime = await this.isReached(name, bytes);
+    this.expect(isInTime, `the pull on ${name} was over before the fault could strike`);
+  }
+
+  /** Waits until the running pulls of a node have brought so many bytes; `false` if they were over before. */
+  async isReached(name: string, bytes: number): Promise<boolean> {
     // The order itself is sent by who has waited for it longer.
     await this.#preparing.get(name);
-    const isInTime =
-      (await this.#dockers.get(name)?.reached(bytes)) ??
-      (await this.#client(name).ask<boolean>('reached', { bytes: Math.floor(bytes) }));
-    this.expect(isInTime, `the pull on ${name} was over before the fault could strike`);
+    const reaching =
+      this.#dockers.get(name)?.reached(bytes) ??
+      this.#client(name).ask<boolean>('reached', { bytes: Math.floor(bytes) });
+    return await within(PULL_TIMEOUT_MS + ANSWER_MS, `${bytes} bytes of the pull on ${name}`, reaching);
   }
 
   /** A byte between a tenth and a half of the image, by the seed. */
@@ -253,12 +296,15 @@ export class Stage implements AsyncDisposable {
   async flood({ tag, layers }: StageImage, name: string, requests: number): Promise<Flooded> {
     const [digest] = layers;
     if (digest === undefined) throw new Error('the image has no layer');
-    const order: FloodOrder = { ...(await this.#nodeOrder(name, tag)), timeoutMs: PULL_TIMEOUT_MS, digest, requests };
-    const flooded = await this.#client(name).ask<Flooded>('flood', order);
+    const content: FloodOrder['content'] = [];
+    const [base, timeoutMs] = [await this.#nodeOrder(name, tag), PULL_TIMEOUT_MS];
+    const order: FloodOrder = { ...base, timeoutMs, content, digest, requests };
+    const flooding = this.#client(name).ask<Flooded>('flood', order);
+    const flooded = await within(timeoutMs + ANSWER_MS, `${requests} requests on ${name}`, flooding);
     const seconds = (flooded.latenciesMs.at(-1) ?? 0) / 1000;
     const add = (count: number, outcome: Partial<Outcome>): void => {
       for (let index = 0; index < count; index += 1) {
-        this.#outcomes.push({ seconds, bytes: 0, isWrong: false, ...outcome });
+        this.#outcomes.push({ seconds, bytes: 0, isWrong: false, hasFalseBytes: false, ...outcome });
       }
     };
     add(flooded.latenciesMs.length - flooded.wrong, {});
@@ -270,6 +316,12 @@ export class Stage implements AsyncDisposable {
   /** Something that must be true besides the pulls. */
   expect(isTrue: boolean, what: string): void {
     if (!isTrue) this.#problems.push(what);
+  }
+
+  /** What should have been true and was not, failed pulls included. */
+  get problems(): readonly string[] {
+    const errors = this.#outcomes.flatMap(({ error }) => (error === undefined ? [] : [error]));
+    return [...this.#problems, ...errors];
   }
 
   /** A number for the row. */
@@ -302,22 +354,22 @@ export class Stage implements AsyncDisposable {
   }
 
   async row(fault: string): Promise<FaultRow> {
-    const errors = this.#outcomes.flatMap(({ error }) => (error === undefined ? [] : [error]));
     return {
       fault,
       pulls: this.#outcomes.length,
-      failed: errors.length,
+      failed: this.#outcomes.filter(({ error }) => error !== undefined).length,
       digestsRight: this.#outcomes.every(({ isWrong }) => !isWrong),
       extraRegistryBytes: await this.extraRegistryBytes(),
       slowestSeconds: Math.round(Math.max(0, ...this.#outcomes.map(({ seconds }) => seconds)) * 10) / 10,
       figures: this.#figures,
-      problems: [...new Set([...this.#problems, ...errors])],
+      problems: [...new Set(this.problems)],
     };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      for (const release of this.#releases.reverse()) await release();
+      for (const release of this.#releases.reverse())
+        await within(RELEASE_TIMEOUT_MS, 'something to be undone', release());
       await Promise.all([...this.#clients.values()].map((client) => client.stop()));
     } finally {
       await this.cluster.stop();
@@ -332,6 +384,7 @@ export class Stage implements AsyncDisposable {
       tag: '1',
       blobBytes: blobs.reduce((sum, { size }) => sum + size, 0),
       layers: layers.map(({ digest }) => parseDigest(digest)),
+      content: [],
       blobs: blobs.map(({ digest }) => parseDigest(digest)),
     };
     this.#images.push(image);

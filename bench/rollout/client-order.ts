@@ -44,13 +44,17 @@ export async function clientOf({ registry, repository, trust, credentials, proxy
   });
 }
 
-/** Pushes an image of random layers. */
-export async function push(order: PushOrder): Promise<Pushed> {
+/** Pushes an image of random layers, or of what `fill` makes of each of them. */
+export async function push(
+  order: PushOrder,
+  { fill = (bytes) => void randomFillSync(bytes) }: { fill?: (bytes: Buffer, layer: number) => void } = {},
+): Promise<Pushed> {
   const client = await clientOf(order);
-  const layers = order.layers.map((size) => ({
-    mediaType: LAYER_TYPE,
-    bytes: randomFillSync(Buffer.allocUnsafe(size)),
-  }));
+  const layers = order.layers.map((size, layer) => {
+    const bytes = Buffer.allocUnsafe(size);
+    fill(bytes, layer);
+    return { mediaType: LAYER_TYPE, bytes };
+  });
   // Unlike any other config, for the same reason.
   const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', created: new Date().toISOString() }));
   const signal = AbortSignal.timeout(TRANSFER_TIMEOUT_MS);

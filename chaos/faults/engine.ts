@@ -6,9 +6,7 @@ export const engineKilled: Fault = {
   summary: 'the engine process of a node is killed in mid-pull, and shares again for the next pull',
   fitsDocker: true,
   play: async (stage) => {
-    const image = await stage.publish();
-    const pulls = stage.pull(image);
-    await stage.reached('n1', stage.someByteOf(image));
+    const { pulls } = await stage.midPull();
     for (const pid of stage.enginePids('n1')) process.kill(pid, 'SIGKILL');
     await pulls;
     stage.expect(stage.logged('n1', 'engine_exited').length === 1, 'the engine did not end');

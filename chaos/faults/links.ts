@@ -10,10 +10,8 @@ export const linkCut: Fault = {
   summary: 'the link of the tracker and seeder is cut in mid-pull, and restored after three seconds',
   fitsDocker: true,
   play: async (stage) => {
-    const image = await stage.publish();
     const { network } = stage.cluster.testbed;
-    const pulls = stage.pull(image);
-    await stage.reached('n1', stage.someByteOf(image));
+    const { pulls } = await stage.midPull();
     await network.cut('tracker');
     await stage.pause(CUT_MS);
     await network.restore('tracker');
@@ -27,9 +25,7 @@ export const oneWayCut: Fault = {
   summary: 'a node hears nothing of seeder, tracker and peers any more, while they hear it',
   fitsDocker: true,
   play: async (stage) => {
-    const image = await stage.publish();
-    const pulls = stage.pull(image);
-    await stage.reached('n1', stage.someByteOf(image));
+    const { pulls } = await stage.midPull();
     const { address } = stage.host('registry');
     await filter(stage.host('n1'), ['-i', 'eth0', '!', '-s', address, '-j', 'DROP']);
     await pulls;

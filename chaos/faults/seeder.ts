@@ -7,9 +7,7 @@ export const seederGone: Fault = {
   summary: 'the seeder dies while it is still reading, the tracker stays',
   fitsDocker: true,
   play: async (stage) => {
-    const image = await stage.publish();
-    const pulls = stage.pull(image);
-    await stage.reached('n1', stage.someByteOf(image));
+    const { pulls } = await stage.midPull();
     await reset(stage.host('tracker'), PORTS.seeder);
     await pulls;
   },

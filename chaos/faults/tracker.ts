@@ -6,9 +6,7 @@ export const trackerKilled: Fault = {
   summary: 'tracker and seeder are killed in mid-pull, and away for the next pull',
   fitsDocker: true,
   play: async (stage) => {
-    const image = await stage.publish();
-    const pulls = stage.pull(image);
-    await stage.reached('n1', stage.someByteOf(image));
+    const { pulls } = await stage.midPull();
     await stage.cluster.tracker.kill();
     await pulls;
     await stage.pull(await stage.publish([4_000_000]));
@@ -21,10 +19,8 @@ export const trackerFrozen: Fault = {
   summary: 'tracker and seeder are stopped (SIGSTOP) in mid-pull, and hang for the next pull',
   fitsDocker: true,
   play: async (stage) => {
-    const image = await stage.publish();
     const { pid } = stage.cluster.tracker.service;
-    const pulls = stage.pull(image);
-    await stage.reached('n1', stage.someByteOf(image));
+    const { pulls } = await stage.midPull();
     process.kill(pid, 'SIGSTOP');
     stage.defer(async () => process.kill(pid, 'SIGCONT'));
     await pulls;
@@ -38,9 +34,7 @@ export const trackerRestarted: Fault = {
   summary: 'tracker and seeder are killed in mid-pull and start again at once, with an empty swarm table',
   fitsDocker: true,
   play: async (stage) => {
-    const image = await stage.publish();
-    const pulls = stage.pull(image);
-    await stage.reached('n1', stage.someByteOf(image));
+    const { pulls } = await stage.midPull();
     await stage.cluster.tracker.kill();
     await stage.cluster.tracker.start();
     await pulls;

@@ -4,11 +4,9 @@
  * means that a pull failed, that a digest was wrong, or that something grew beyond its bound.
  */
 import { installMissingPackages } from '../../bench/harness/testbed-parts.ts';
-import { UsageError } from '../options.ts';
+import { runCommand, say } from '../command.ts';
 import { soak } from './soak.ts';
 import { parseSoakOptions, SOAK_USAGE } from './soak-options.ts';
-
-const say = (text: string): void => console.error(text);
 
 async function main(args: readonly string[], signal: AbortSignal): Promise<void> {
   const { minutes, seed, isJson } = parseSoakOptions(args);
@@ -21,17 +19,4 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<void>
   if (failed > 0 || !result.digestsRight || problems.length > 0) process.exitCode = 1;
 }
 
-const interrupted = new AbortController();
-for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort(new Error(name)));
-try {
-  await main(process.argv.slice(2), interrupted.signal);
-} catch (error) {
-  if (interrupted.signal.aborted) process.exitCode = 130;
-  else if (error instanceof UsageError) {
-    say(`${error.message}\n${SOAK_USAGE}`);
-    process.exitCode = 2;
-  } else {
-    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    process.exitCode = 1;
-  }
-}
+await runCommand(main, { usage: SOAK_USAGE });

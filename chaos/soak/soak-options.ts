@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { UsageError } from '../options.ts';
+import { UsageError } from '../command.ts';
 
 /** What the command line asks for. */
 export interface SoakOptions {

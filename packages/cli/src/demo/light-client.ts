@@ -26,6 +26,9 @@ export interface Descriptor {
   readonly size: number;
 }
 
+/** Is told of the bytes of each blob as they come, in order. */
+export type OnBytes = (bytes: number, from: { readonly digest: Digest; readonly chunk: Buffer }) => void;
+
 /** What a pull brought. */
 export interface PullResult {
   readonly blobs: readonly Descriptor[];
@@ -56,10 +59,7 @@ export class LightClient {
   }
 
   /** Pulls `reference`; throws when the registry refuses or a digest does not match. */
-  async pull(
-    reference: string,
-    { signal, onBytes }: { signal: AbortSignal; onBytes?: (bytes: number) => void },
-  ): Promise<PullResult> {
+  async pull(reference: string, { signal, onBytes }: { signal: AbortSignal; onBytes?: OnBytes }): Promise<PullResult> {
     await this.authorize('pull', signal);
     const response = await this.#request('GET', `manifests/${reference}`, signal, { headers: { accept: ACCEPT } });
     const manifest = JSON.parse((await readBody(expectStatus(response, 200), MAX_DOCUMENT_BYTES)).toString('utf8')) as {
@@ -127,7 +127,7 @@ export class LightClient {
     return this.#authorization;
   }
 
-  async #pullBlob({ digest, size }: Descriptor, signal: AbortSignal, onBytes?: (bytes: number) => void): Promise<void> {
+  async #pullBlob({ digest, size }: Descriptor, signal: AbortSignal, onBytes?: OnBytes): Promise<void> {
     const response = expectStatus(await this.#request('GET', `blobs/${digest}`, signal), 200);
     const hash = createHash('sha256');
     let length = 0;
@@ -135,7 +135,7 @@ export class LightClient {
     response.on('data', (chunk: Buffer) => {
       hash.update(chunk);
       length += chunk.length;
-      onBytes?.(chunk.length);
+      onBytes?.(chunk.length, { digest, chunk });
     });
     await finished(response);
     if (length !== size || digestFromSha256(hash.digest()) !== digest) {
