@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { isAppError } from '@sealift/core';
 import { DirectoryLock } from './directory-lock.ts';
 import { inTemporaryDirectory } from './store-fixture.ts';
@@ -73,6 +74,24 @@ test(
     await writeFile(join(directory, 'pid'), `1 ${startTime}\n`);
     // In a container this test may be process 1 itself, and one does not lock oneself out.
     if (process.pid !== 1) await assert.rejects(DirectoryLock.acquire(directory), heldBy(1));
+  }),
+);
+
+test(
+  'a holder that was killed and whose parent has taken no notice holds nothing any more',
+  inTemporaryDirectory(async (directory) => {
+    // `sleep` did not start the child that it inherits, and waits for none.
+    const parent = spawn('sh', ['-c', 'sleep 0.1 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      const [said] = (await once(parent.stdout, 'data')) as [Buffer];
+      const pid = Number.parseInt(said.toString(), 10);
+      const fields = async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ');
+      while ((await fields())[0] !== 'Z') await setImmediate();
+      await writeFile(join(directory, 'pid'), `${pid} ${(await fields())[19]}\n`);
+      await (await DirectoryLock.acquire(directory)).release();
+    } finally {
+      parent.kill('SIGKILL');
+    }
   }),
 );
 

@@ -7,6 +7,8 @@ import { asDiskError, isMissing } from './disk-error.ts';
 
 /** SQLite's result code for a file that is locked by another connection (sqlite.org/rescode.html). */
 const SQLITE_BUSY = 5;
+/** Field 3 of /proc/<pid>/stat for a zombie and a dead process. */
+const ENDED_STATES: ReadonlySet<string | undefined> = new Set(['Z', 'X']);
 
 /**
  * Holds a directory for one process. A pid file names the holder, with its start time, so that a reused pid does not
@@ -81,12 +83,16 @@ async function readHolder(path: string): Promise<{ pid: number; startTime: strin
   }
 }
 
-/** When a process started, in clock ticks since boot: field 22 of /proc/<pid>/stat (proc_pid_stat(5)). */
+/**
+ * When a process started, in clock ticks since boot: field 22 of /proc/<pid>/stat (proc_pid_stat(5)). `undefined` for one
+ * that has ended, also while its parent has taken no notice: in a container that may be for ever.
+ */
 async function startTimeOf(pid: number): Promise<string | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
     // Field 2, the command in parentheses, may itself hold spaces and parentheses, so count from its end.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return ENDED_STATES.has(fields[0]) ? undefined : fields[19];
   } catch {
     // No such process, or no /proc.
     return undefined;
