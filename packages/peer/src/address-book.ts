@@ -13,6 +13,8 @@ interface Entry {
   failures: number;
   nextAttemptAt: number;
   isInUse: boolean;
+  /** Nobody was there when it was dialled last. */
+  isGone: boolean;
 }
 
 /**
@@ -58,7 +60,7 @@ export class AddressBook {
     if (known !== undefined && known.address.peerId === address.peerId) return;
     if (known === undefined && this.#entries.size >= this.#maxAddresses && !this.#makeRoom()) return;
     const isInUse = known?.isInUse ?? false;
-    this.#entries.set(key, { address, failures: 0, nextAttemptAt: this.#clock.now(), isInUse });
+    this.#entries.set(key, { address, failures: 0, nextAttemptAt: this.#clock.now(), isInUse, isGone: false });
   }
 
   /** An address to dial now, chosen at random among those whose time has come; it counts as in use until reported. */
@@ -73,11 +75,18 @@ export class AddressBook {
     return entry.address;
   }
 
-  /** The dial or the connection failed. */
-  failed(address: PeerAddress): void {
+  /** There are such addresses that are not in use, and nobody is at any of them. */
+  areAllGone(isWanted: (address: PeerAddress) => boolean): boolean {
+    const idle = [...this.#entries.values()].filter((entry) => !entry.isInUse && isWanted(entry.address));
+    return idle.length > 0 && idle.every(({ isGone }) => isGone);
+  }
+
+  /** The dial or the connection failed; `isGone` if there is no such host, or nobody who listens. */
+  failed(address: PeerAddress, { isGone = false } = {}): void {
     const entry = this.#entries.get(keyOf(address));
     if (entry === undefined) return;
     entry.isInUse = false;
+    entry.isGone = isGone;
     const backoff = Math.min(this.#backoffMs * 2 ** entry.failures, this.#maxBackoffMs);
     entry.failures += 1;
     entry.nextAttemptAt = this.#clock.now() + backoff * (0.5 + this.#random() / 2);
@@ -89,6 +98,7 @@ export class AddressBook {
     if (entry === undefined) return;
     entry.isInUse = false;
     entry.failures = 0;
+    entry.isGone = false;
     entry.nextAttemptAt = this.#clock.now() + this.#backoffMs * this.#random();
   }
 

@@ -81,10 +81,10 @@ export class Announcer {
     if (this.#clock.now() + delay < this.#dueAt) this.#schedule(delay);
   }
 
-  /** Announces soon, whatever the interval: who asks wants to know whether the tracker is there. */
-  ask(): void {
+  /** Announces soon, or at once, whatever the interval: who asks wants to know whether the tracker is there, and who else. */
+  ask({ isAtOnce = false } = {}): void {
     // A whole swarm falls silent at the same moment.
-    const delay = this.#random() * this.#limits.minAnnounceMs;
+    const delay = isAtOnce ? 0 : this.#random() * this.#limits.minAnnounceMs;
     if (this.#clock.now() + delay < this.#dueAt) this.#schedule(delay);
   }
 

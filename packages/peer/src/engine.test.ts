@@ -212,6 +212,24 @@ test('readers are given up when nothing arrives, sooner when there is neither pe
   await assert.rejects(swarm.waitForPiece(1, { signal: t.signal }), { code: 'SWARM_STALLED' });
 });
 
+test('a reader is given up as soon as the tracker says that nobody is left who has the blob', async (t) => {
+  const cluster = await TestCluster.create(t);
+  const blob = cluster.blob(4);
+  const hour = 3_600_000;
+  const limits: Partial<PeerLimits> = { stallTimeoutMs: hour, lonelyStallTimeoutMs: hour, whoIsLeftMs: 100 };
+  const seeder = await cluster.peer('seeder', { role: 'seeder' });
+  await seeder.grant(blob);
+  const ingest = await seeder.engine.ingest({ ...blob.request, signer: cluster.signer });
+  await ingest.addPiece(0, pieceOf(blob, 0));
+  const leecher = await cluster.peer('leecher', { limits: { ...limits, minAnnounceMs: 100 } });
+  const swarm = await download(leecher, blob);
+  const release = swarm.acquire(async () => 'nobody');
+  t.after(release);
+  await swarm.waitForPiece(0, { signal: t.signal });
+  await seeder.stop();
+  await assert.rejects(swarm.waitForPiece(1, { signal: t.signal }), { code: 'SWARM_STALLED' });
+});
+
 test('peers that have nothing for a reader do not make it wait for a tracker that is gone', async (t) => {
   const cluster = await TestCluster.create(t);
   const blob = cluster.blob(4);

@@ -47,6 +47,8 @@ import { Swarm, type SwarmEnvironment } from './swarm.ts';
 
 /** Roles that trade pieces; a tracker's certificate is good for the tracker only. */
 const PEER_ROLES = ['node', 'seeder'] as const;
+/** What a dial fails with where nobody listens, or no such host is. */
+const GONE_ERRNOS: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH']);
 
 /** What a {@link PeerEngine} needs. */
 export interface PeerEngineOptions {
@@ -596,7 +598,8 @@ export class PeerEngine {
       dialled?.socket.destroy();
       this.#log.debug('peer_refused', { swarmId: swarm.swarmId, address: address.host, error });
       const isSelf = isAppError(error, 'NODE_DENIED') && error.details['nodeId'] === this.#present.identity.id;
-      swarm.dialEnded(address, undefined, { isUseless: isSelf });
+      const isGone = GONE_ERRNOS.has((error as NodeJS.ErrnoException | undefined)?.code);
+      swarm.dialEnded(address, undefined, { isUseless: isSelf, isGone });
     }
   }
 }

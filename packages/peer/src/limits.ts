@@ -78,6 +78,13 @@ export interface PeerLimits {
   readonly stallTimeoutMs: number;
   /** The same when no connected peer has what we lack and the tracker does not answer either, in ms. @default 3_000 */
   readonly lonelyStallTimeoutMs: number;
+  /** Readers wait so long, in ms, with nobody connected who could help them, before the tracker is asked who is left. @default 1_000 */
+  readonly whoIsLeftMs: number;
+  /**
+   * How long blocks count as progress without a piece becoming whole, in ms: a piece of 1 MiB takes so long at 140 kbit/s.
+   * Whoever sends false ones holds readers up no longer. @default 60_000
+   */
+  readonly maxPieceMs: number;
   /** How long a download goes on without a reader, in ms: a runtime that retries comes back within it. @default 60_000 */
   readonly readerGraceMs: number;
   /** Addresses remembered for one swarm. An announce answer has about 50. @default 200 */
@@ -138,6 +145,8 @@ export const DEFAULT_LIMITS: PeerLimits = Object.freeze({
   banMs: 3_600_000,
   stallTimeoutMs: 15_000,
   lonelyStallTimeoutMs: 3_000,
+  whoIsLeftMs: 1_000,
+  maxPieceMs: 60_000,
   readerGraceMs: 60_000,
   maxAddressesPerSwarm: 200,
   dialBackoffMs: 1_000,

@@ -16,6 +16,7 @@ import type { JoinAnswer } from '@sealift/tracker-api';
 import type { PeerEngine } from './engine.ts';
 import type { GrantKeeper } from './grant-keeper.ts';
 import type { NodeIdentity } from './node-identity.ts';
+import type { AskedAgain } from './reader-patience.ts';
 import type { RegistryTokenCheck } from './registry-token-check.ts';
 import type { Swarm } from './swarm.ts';
 import { TrackerPause } from './tracker-pause.ts';
@@ -167,11 +168,8 @@ export class SwarmBlobSource {
     );
   }
 
-  async #findGranted(
-    { blob, intent, authorization }: BlobRequest,
-    answer: Granted,
-    signal: AbortSignal,
-  ): Promise<FoundBlob | undefined> {
+  async #findGranted(request: BlobRequest, answer: Granted, signal: AbortSignal): Promise<FoundBlob | undefined> {
+    const { blob, intent, authorization } = request;
     const swarmId = this.#swarmId(blob);
     if (swarmId === undefined || answer.swarmId !== swarmId) {
       throw new AppError('TRACKER_UNAVAILABLE', { reason: 'it answered for another swarm' });
@@ -186,18 +184,40 @@ export class SwarmBlobSource {
       return size === undefined ? undefined : { kind: 'size', size };
     }
     if (held?.isComplete === true)
-      return await this.#findSwarm({ blob, swarmId, geometry: held.geometry, batches: held.hashRecords }, signal);
+      return await this.#findSwarm(
+        { blob, swarmId, geometry: held.geometry, batches: held.hashRecords },
+        request,
+        signal,
+      );
     if (offer.kind === 'inline') return { kind: 'bytes', bytes: checked(Buffer.from(offer.bytes, 'base64'), blob) };
     if (offer.kind !== 'swarm') return undefined;
     const batches = offer.batches.map((batch) => Buffer.from(batch, 'base64'));
     const geometry = pieceGeometry(offer.size, offer.pieceLength);
-    return await this.#findSwarm({ blob, swarmId, geometry, batches }, signal);
+    return await this.#findSwarm({ blob, swarmId, geometry, batches }, request, signal);
   }
 
-  async #findSwarm(download: Download, signal: AbortSignal): Promise<FoundBlob> {
+  async #findSwarm(download: Download, request: BlobRequest, signal: AbortSignal): Promise<FoundBlob> {
     const engine = await this.#engine({ signal: AbortSignal.any([signal, AbortSignal.timeout(ENGINE_TIMEOUT_MS)]) });
     const swarm = await engine.download(download);
-    return { kind: 'swarm', swarm, release: swarm.acquire() };
+    const release = swarm.acquire((options) => this.#askAgain(request, swarm, options.signal));
+    return { kind: 'swarm', swarm, release };
+  }
+
+  /** Nobody has what a reader lacks: the tracker knows whether there is anybody, and has the seeder read it again if not. */
+  async #askAgain(request: BlobRequest, swarm: Swarm, signal: AbortSignal): Promise<AskedAgain> {
+    if (this.#clock.now() < this.#trackerPausedUntil) return 'unknown';
+    try {
+      const answer = await this.#ask(request, signal);
+      if (answer.verdict !== 'granted') return 'unknown';
+      const { swarmId, grant, grantExpiresAt, offer } = answer;
+      if (offer.kind !== 'swarm' || swarmId !== swarm.swarmId || offer.size !== swarm.geometry.size) return 'nobody';
+      this.#grants.put(swarm.swarmId, { grant, expiresAt: grantExpiresAt });
+      for (const batch of offer.batches) swarm.takeHashes(Buffer.from(batch, 'base64'));
+      return 'offered';
+    } catch (error) {
+      this.#log.debug('blob_fallback', { digest: request.blob.digest, registry: request.blob.registry, error });
+      return 'unknown';
+    }
   }
 
   #swarmId(blob: BlobRef): SwarmId | undefined {

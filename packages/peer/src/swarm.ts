@@ -26,6 +26,7 @@ import type { Pacer } from './pacer.ts';
 import { PieceFetcher } from './piece-fetcher.ts';
 import { PieceWaiters } from './piece-waiters.ts';
 import { ProgressRelay } from './progress-relay.ts';
+import { type AskedAgain, type NextStep, ReaderPatience } from './reader-patience.ts';
 import { Seeding } from './seeding.ts';
 import type { SessionEvent } from './session.ts';
 import { successorTime } from './successor-time.ts';
@@ -36,6 +37,12 @@ const NUMWANT = 50;
 const HASH_LENGTH = 32;
 /** How long a swarm stays public after the tracker said so, in announce intervals: one answer may get lost. */
 const PUBLIC_INTERVALS = 2.5;
+
+/** Longest wait for a tracker that is asked again for a blob whose readers wait, in ms. */
+const ASK_AGAIN_TIMEOUT_MS = 5_000;
+
+/** Asks the tracker once more for a blob, with the right of one of its readers. Never rejects. */
+export type AskAgain = (options: { signal: AbortSignal }) => Promise<AskedAgain>;
 
 /** What a swarm asks of the engine around it. */
 export interface SwarmEnvironment {
@@ -117,9 +124,10 @@ export class Swarm implements ConnectionHost {
   #dialling = 0;
   #readers = 0;
   #idleSince: number;
-  #lastProgressAt: number;
-  /** The tracker was asked because of this very silence. */
-  #hasAskedWhoIsLeft = false;
+  readonly #patience: ReaderPatience;
+  /** Of those readers that can, the newest last: its credentials live longest. */
+  readonly #askAgain = new Set<AskAgain>();
+  readonly #ended = new AbortController();
   #bytesFromPeers = 0;
   #bytesToPeers = 0;
   #bytesFromFar = 0;
@@ -141,7 +149,7 @@ export class Swarm implements ConnectionHost {
     this.#clock = clock;
     this.#log = environment.log.child({ swarmId: blob.swarmId });
     this.#idleSince = clock.now();
-    this.#lastProgressAt = clock.now();
+    this.#patience = new ReaderPatience({ clock, limits });
     this.hashes = new HashKeeper({ blob, verifier: environment.verifier, log: environment.log });
     this.#waiters = new PieceWaiters({ clock });
     this.#progress = new ProgressRelay({ swarmId: blob.swarmId, verifier: environment.verifier, clock });
@@ -281,15 +289,20 @@ export class Swarm implements ConnectionHost {
     this.#fetcher.picker.setReadPosition(index);
   }
 
-  /** Counts a reader, which keeps blob and download alive until the returned function is called (safe to call twice). */
-  acquire(): () => void {
+  /**
+   * Counts a reader, which keeps blob and download alive until the returned function is called (safe to call twice).
+   * `askAgain` is used where nobody has what it lacks.
+   */
+  acquire(askAgain?: AskAgain): () => void {
     const unpin = this.blob.pin();
     this.#readers += 1;
+    if (askAgain !== undefined) this.#askAgain.add(askAgain);
     this.download();
     let isHeld = true;
     return () => {
       if (!isHeld) return;
       isHeld = false;
+      if (askAgain !== undefined) this.#askAgain.delete(askAgain);
       this.#readers -= 1;
       this.#idleSince = this.#clock.now();
       unpin();
@@ -313,7 +326,7 @@ export class Swarm implements ConnectionHost {
     if (this.#isStopped || this.#isIngesting || this.#fetcher.isActive || this.isComplete) return;
     this.#unpin ??= this.blob.pin();
     this.#fetcher.isActive = true;
-    this.#lastProgressAt = this.#clock.now();
+    this.#patience.progressed();
     for (const connection of this.#connections) this.#updateInterest(connection);
     this.#announcer.hurry();
   }
@@ -345,7 +358,7 @@ export class Swarm implements ConnectionHost {
    */
   takeProgress(payload: Uint8Array, from?: Connection): void {
     if (!this.#progress.take(payload, from)) return;
-    this.#lastProgressAt = this.#clock.now();
+    this.#patience.progressed();
     for (const connection of [...this.#connections]) this.#tellProgress(connection);
   }
 
@@ -365,7 +378,7 @@ export class Swarm implements ConnectionHost {
       else connection.queueHashes({ record: passedOn, firstIndex, count: hashes.length / HASH_LENGTH });
     }
     // Nobody but the seeder can make news of this kind, whoever passes it on.
-    this.#lastProgressAt = this.#clock.now();
+    this.#patience.progressed();
     if (batch.isWithdrawn) this.#environment.withdrawn(this);
     else this.#hashesKnown(batch);
     // Blocks on their way may be of either version. Over new connections, each side knows first what the other has heard.
@@ -390,7 +403,7 @@ export class Swarm implements ConnectionHost {
     this.#seeding.tick();
     this.#dial();
     this.#dialSuccessors(now);
-    this.#askWhoIsLeft(now);
+    this.#bePatient();
     this.#expireWaiters(now);
     const isAbandoned = this.#readers === 0 && now - this.#idleSince >= this.#limits.readerGraceMs;
     if (this.#fetcher.isActive && isAbandoned) this.#pause();
@@ -489,6 +502,7 @@ export class Swarm implements ConnectionHost {
   blockEnded(connection: Connection, block: BlockRange, isStored: boolean): void {
     this.#bytesFromPeers += block.length;
     if (connection.isFar) this.#bytesFromFar += block.length;
+    if (isStored) this.#patience.received();
     this.#fetcher.blockEnded(connection, block, isStored);
   }
 
@@ -511,14 +525,18 @@ export class Swarm implements ConnectionHost {
   }
 
   /** A dial has failed, or the connection it became has ended. */
-  dialEnded(address: PeerAddress, connection: Connection | undefined, { isUseless = false } = {}): void {
+  dialEnded(
+    address: PeerAddress,
+    connection: Connection | undefined,
+    { isUseless = false, isGone = false } = {},
+  ): void {
     this.#dialling -= 1;
     const dialled = connection === undefined ? undefined : this.#dialled.get(connection);
     if (connection !== undefined) this.#dialled.delete(connection);
     const livedMs = dialled === undefined ? 0 : this.#clock.now() - dialled.openedAt;
     if (isUseless) this.#book.forget(address);
     else if (livedMs >= this.#limits.maxDialBackoffMs / 6) this.#book.ended(address);
-    else this.#book.failed(address);
+    else this.#book.failed(address, { isGone });
   }
 
   /** Our grant was replaced: shows it where it is bound to the certificate of the connection. Closes all if it is gone. */
@@ -549,6 +567,7 @@ export class Swarm implements ConnectionHost {
   async stop(reason = new AppError('SWARM_STALLED', { reason: 'the swarm was left' })): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
+    this.#ended.abort(reason);
     const isWithdrawn = isAppError(reason, 'SWARM_WITHDRAWN');
     for (const connection of [...this.#connections]) connection.close(reason, { afterFlush: isWithdrawn });
     this.#waiters.fail(reason);
@@ -607,11 +626,15 @@ export class Swarm implements ConnectionHost {
     if (deny !== undefined) this.#environment.denied(deny);
     this.setPublic(publicInfoHash, intervalMs);
     const own = peerIdOf(this.#environment.self().nodeId).toString('hex');
-    for (const { host, port, peerId } of peers) {
-      const id = peerId === undefined || peerId.length !== 20 ? undefined : Buffer.from(peerId).toString('hex');
-      if (id !== own) this.#book.add({ host, port, peerId: id });
-    }
+    const others = peers
+      .map(({ host, port, peerId }) => {
+        const id = peerId === undefined || peerId.length !== 20 ? undefined : Buffer.from(peerId).toString('hex');
+        return { host, port, peerId: id };
+      })
+      .filter(({ peerId }) => peerId !== own);
+    for (const address of others) this.#book.add(address);
     this.#dial();
+    this.#patience.answered({ isEmpty: others.length === 0 });
   }
 
   /** Ends the connections without a grant once the swarm is not public, or not under that name. */
@@ -625,11 +648,11 @@ export class Swarm implements ConnectionHost {
 
   #dial(): void {
     if (!this.#fetcher.isActive || this.#isStopped) return;
-    const connected = new Set([...this.#byNode.keys()].map((nodeId) => peerIdOf(nodeId).toString('hex')));
+    const isNews = this.#isUnconnected();
     // Those dialled are in both counts once they are open.
     const inbound = [...this.#connections].filter((connection) => !this.#dialled.has(connection)).length;
     while (this.#dialling + inbound < this.#limits.dialTargetPerSwarm) {
-      const address = this.#book.next(({ peerId }) => peerId === undefined || !connected.has(peerId));
+      const address = this.#book.next(isNews);
       if (address === undefined) return;
       if (!this.#environment.dial(this, address)) {
         this.#book.ended(address);
@@ -637,6 +660,11 @@ export class Swarm implements ConnectionHost {
       }
       this.#dialling += 1;
     }
+  }
+
+  #isUnconnected(): (address: PeerAddress) => boolean {
+    const connected = new Set([...this.#byNode.keys()].map((nodeId) => peerIdOf(nodeId).toString('hex')));
+    return ({ peerId }) => peerId === undefined || !connected.has(peerId);
   }
 
   /** A connection ends with its certificates and grants: another to the same peer must be there before. */
@@ -705,7 +733,7 @@ export class Swarm implements ConnectionHost {
 
   #obtained(index: number): void {
     if (this.#isStopped || !this.#hold(index)) return;
-    this.#lastProgressAt = this.#clock.now();
+    this.#patience.progressed();
     this.#seeding.obtained(index);
     this.#waiters.settle();
     this.#checkComplete();
@@ -814,15 +842,35 @@ export class Swarm implements ConnectionHost {
     return ![...this.#connections].some(({ wantedCount }) => wantedCount > 0);
   }
 
-  /** Readers wait and nobody has anything for them: whether the cluster is still there decides how long they go on to wait. */
-  #askWhoIsLeft(now: number): void {
-    const isQuiet = now - this.#lastProgressAt >= this.#limits.lonelyStallTimeoutMs;
-    if (this.#waiters.size === 0 || !isQuiet || !this.#isLonely) {
-      this.#hasAskedWhoIsLeft = false;
-    } else if (!this.#hasAskedWhoIsLeft) {
-      this.#hasAskedWhoIsLeft = true;
-      this.#announcer.ask();
+  /** Readers wait: as long as somebody may have something for them. */
+  #bePatient(): void {
+    if (this.#waiters.size === 0) {
+      if (this.#readers === 0) this.#patience.rest();
+      return;
     }
+    const step: NextStep = this.#patience.next({
+      isLonely: this.#isLonely,
+      hasSeeder: [...this.#connections].some(({ remote }) => remote.role === 'seeder'),
+      isDialling: this.#isDialling,
+      areAllGone: this.#book.areAllGone(this.#isUnconnected()),
+    });
+    if (step === 'announce') this.#announcer.ask();
+    else if (step === 'announce-again') this.#announcer.ask({ isAtOnce: true });
+    else if (step === 'ask-again') void this.#askTrackerAgain();
+    else if (step === 'give-up') this.#giveUp('nobody is left who has it');
+  }
+
+  async #askTrackerAgain(): Promise<void> {
+    const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(ASK_AGAIN_TIMEOUT_MS)]);
+    const said = await [...this.#askAgain].at(-1)?.({ signal });
+    this.#patience.askedAgain(said ?? 'unknown');
+  }
+
+  #giveUp(reason: string): void {
+    this.#log.warn('swarm_stalled', { reason, readers: this.#waiters.size, peers: this.#connections.size });
+    this.#waiters.fail(new AppError('SWARM_STALLED', { reason }));
+    // Whoever comes next asks anew.
+    this.#patience.rest();
   }
 
   #expireWaiters(now: number): void {
@@ -831,7 +879,8 @@ export class Swarm implements ConnectionHost {
     const { stallTimeoutMs, lonelyStallTimeoutMs } = this.#limits;
     const before = now - (isLonely ? lonelyStallTimeoutMs : stallTimeoutMs);
     const reason = isLonely ? 'nobody has it and no tracker answers' : 'nothing arrived';
-    const expired = this.#waiters.expire(before, this.#lastProgressAt, () => new AppError('SWARM_STALLED', { reason }));
+    const makeError = (): AppError => new AppError('SWARM_STALLED', { reason });
+    const expired = this.#waiters.expire(before, this.#patience.progressAt, makeError);
     if (expired > 0) this.#log.warn('swarm_stalled', { reason, readers: expired, peers: this.#connections.size });
   }
 
