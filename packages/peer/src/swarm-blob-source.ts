@@ -205,7 +205,7 @@ export class SwarmBlobSource {
 
   /** Nobody has what a reader lacks: the tracker knows whether there is anybody, and has the seeder read it again if not. */
   async #askAgain(request: BlobRequest, swarm: Swarm, signal: AbortSignal): Promise<AskedAgain> {
-    if (this.#clock.now() < this.#trackerPausedUntil) return 'unknown';
+    if (!this.#pause.isOver) return 'unknown';
     try {
       const answer = await this.#ask(request, signal);
       if (answer.verdict !== 'granted') return 'unknown';
