@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { blobTraffic } from '../testbed/access-log.ts';
+import { blobTraffic, manifestReads } from '../testbed/access-log.ts';
 import { Cluster, type DockerNode } from '../testbed/cluster.ts';
 import { findLeaks } from '../testbed/find-leaks.ts';
 import { buildImage, type Image, pushImage } from '../testbed/image.ts';
@@ -24,7 +24,11 @@ suite('docker pull on three nodes', { skip: missingForTestbed() }, () => {
 
   before(async () => {
     cluster = await Cluster.start({ hosts: NODES });
-    image = await cluster.publish('team-a/app', { seed: 'app', layerBytes: [48 * MIB, 6 * MIB, 200_000] });
+    image = await cluster.publish('team-a/app', {
+      seed: 'app',
+      layerBytes: [48 * MIB, 6 * MIB, 200_000],
+      isIndexed: true,
+    });
     nodes = await Promise.all(NODES.map((name) => cluster.startNode(name)));
     for (const { docker } of nodes) await cluster.login(docker, 'alice');
   });
@@ -41,6 +45,12 @@ suite('docker pull on three nodes', { skip: missingForTestbed() }, () => {
     const traffic = blobTraffic(await cluster.registry.requests());
     const once = [image.config, ...image.layers].map(({ digest, size }) => [digest, { gets: 1, bytes: size }] as const);
     assert.deepEqual(traffic, new Map(once));
+  });
+
+  test('the index and the manifest were read once for all three, after a question for the tag by each', async () => {
+    const requests = await cluster.registry.requests();
+    assert.deepEqual(manifestReads(requests, 'GET'), new Map(image.manifests.map(({ digest }) => [digest, 1])));
+    assert.equal(manifestReads(requests, 'HEAD').get('1'), NODES.length);
   });
 
   test('the bytes came from peers and the seeder, none from the registry', async () => {

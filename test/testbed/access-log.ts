@@ -18,12 +18,24 @@ export interface BlobTraffic {
 /** Apache's combined log format, as docker-registry 2.8 writes it among its other lines. */
 const COMBINED = /^(\S+) \S+ \S+ \[[^\]]*\] "(\S+) (\S+) [^"]*" (\d{3}) (\d+|-) /;
 const BLOB = /^\/v2\/.+\/blobs\/(sha256:[0-9a-f]{64})(?:\?|$)/;
+const MANIFEST = /^\/v2\/.+\/manifests\/([^/?]+)(?:\?|$)/;
 
 /** The entry of a line; `undefined` for the registry's other lines. */
 export function parseAccessLogLine(line: string): AccessLogEntry | undefined {
   const [, client, method, path, status, bytes] = COMBINED.exec(line) ?? [];
   if (client === undefined || method === undefined || path === undefined) return undefined;
   return { client, method, path, status: Number(status), bytes: bytes === '-' ? 0 : Number(bytes) };
+}
+
+/** How often each manifest was asked for and given, by tag or digest. */
+export function manifestReads(entries: readonly AccessLogEntry[], method: 'GET' | 'HEAD'): ReadonlyMap<string, number> {
+  const reads = new Map<string, number>();
+  for (const entry of entries) {
+    const reference = MANIFEST.exec(entry.path)?.[1];
+    if (reference === undefined || entry.method !== method || entry.status !== 200) continue;
+    reads.set(reference, (reads.get(reference) ?? 0) + 1);
+  }
+  return reads;
 }
 
 /** Sums what went out, by digest. */

@@ -1,7 +1,7 @@
-import { copyFile, mkdir, readdir } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Dockerd } from './docker.ts';
-import { buildImage, type Image, pushImage } from './image.ts';
+import { basic, buildImage, type Image, pushImage } from './image.ts';
 import { type ProbeAnswer, probe } from './probe.ts';
 import { Registry } from './registry.ts';
 import { mintRegistryToken, type TokenIssuer } from './registry-token.ts';
@@ -151,6 +151,19 @@ export class Cluster {
     });
   }
 
+  /** Fetches a whole image through the node on a host, as a runtime does that asks for its tag by GET: skopeo, as podman. */
+  async pullWithSkopeo(name: string, image: string, { user }: { user: string }): Promise<void> {
+    const host = this.testbed.network.host(name);
+    const authFile = path.join(host.directory, `skopeo-${user}.json`);
+    const auth = basic(user, this.tokens.user(user).password);
+    await writeFile(authFile, JSON.stringify({ auths: { [this.registry.name]: { auth } } }), { mode: 0o600 });
+    const trust = path.join('/etc/docker/certs.d', this.registry.name);
+    const options = ['--insecure-policy', 'copy', '-q', '--src-cert-dir', trust, '--src-authfile', authFile];
+    const target = `dir:${path.join(host.directory, 'skopeo')}`;
+    const env = { HTTPS_PROXY: `http://${PROXY_ADDRESS}` };
+    await host.runOrThrow(['skopeo', ...options, `docker://${image}`, target], { env });
+  }
+
   /** Starts a dockerd that knows nothing of Sealift: the measure of what the registry itself would say. */
   async startPlainDocker(name: string): Promise<Dockerd> {
     await this.trust(name, this.registry.name, this.authority.certificate);
@@ -174,7 +187,7 @@ export class Cluster {
   }
 
   /** Builds an image and publishes it as `repository:1`. */
-  async publish(repository: string, o: { seed: string; layerBytes: readonly number[] }): Promise<Image> {
+  async publish(repository: string, o: Parameters<typeof buildImage>[1]): Promise<Image> {
     const image = await buildImage(path.join(this.testbed.directory, `image-${o.seed}`), o);
     const user = { name: 'ci', ...this.tokens.user('ci') };
     const { registry, authority } = this;

@@ -18,19 +18,23 @@ export interface Image {
   readonly layout: string;
   readonly config: ImageBlob;
   readonly layers: readonly ImageBlob[];
+  /** What stands for the image, from the tag on: an index if it has one, then the manifest. */
+  readonly manifests: readonly ImageBlob[];
 }
 
 /** The static shell that makes our images runnable. */
 const BUSYBOX = '/bin/busybox';
+const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 const APPLETS = ['sh', 'echo', 'cat', 'true', 'sha256sum', 'ls', 'ip'];
 
 /**
  * Builds an image: a busybox layer, then one layer per size in `layerBytes`, each a file `/data/<index>` that does not
- * compress. The same seed gives the same bytes.
+ * compress. The same seed gives the same bytes. With `isIndexed` the tag names an index of one platform.
  */
 export async function buildImage(
   directory: string,
-  o: { seed: string; layerBytes: readonly number[] },
+  o: { seed: string; layerBytes: readonly number[]; isIndexed?: boolean },
 ): Promise<Image> {
   const blobs = path.join(directory, 'blobs', 'sha256');
   await mkdir(blobs, { recursive: true });
@@ -46,9 +50,10 @@ export async function buildImage(
   const layers: ImageBlob[] = [];
   // Level 0: nothing here compresses, but a gzip layer is what registries hold and what skopeo passes on as it is.
   for (const archive of archives) layers.push(await put(gzipSync(archive, { level: 0 })));
+  const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
   const config = await put(
     json({
-      architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+      architecture,
       os: 'linux',
       config: { Cmd: ['/bin/sh'], Env: ['PATH=/bin'] },
       rootfs: { type: 'layers', diff_ids: archives.map((archive) => digestOf(archive)) },
@@ -57,19 +62,28 @@ export async function buildImage(
   const manifest = await put(
     json({
       schemaVersion: 2,
-      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      mediaType: MANIFEST_TYPE,
       config: { mediaType: 'application/vnd.oci.image.config.v1+json', ...config },
       layers: layers.map((layer) => ({ mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip', ...layer })),
     }),
   );
+  const platform = { architecture, os: 'linux' };
+  const index = o.isIndexed
+    ? await put(
+        json({
+          schemaVersion: 2,
+          mediaType: INDEX_TYPE,
+          manifests: [{ mediaType: MANIFEST_TYPE, ...manifest, platform }],
+        }),
+      )
+    : undefined;
   const descriptor = {
-    mediaType: 'application/vnd.oci.image.manifest.v1+json',
-    ...manifest,
+    ...(index === undefined ? { mediaType: MANIFEST_TYPE, ...manifest } : { mediaType: INDEX_TYPE, ...index }),
     annotations: { 'org.opencontainers.image.ref.name': '1' },
   };
   await writeFile(path.join(directory, 'index.json'), json({ schemaVersion: 2, manifests: [descriptor] }));
   await writeFile(path.join(directory, 'oci-layout'), json({ imageLayoutVersion: '1.0.0' }));
-  return { layout: directory, config, layers };
+  return { layout: directory, config, layers, manifests: index === undefined ? [manifest] : [index, manifest] };
 }
 
 /** Copies the image into a registry with skopeo, from `host`, as `repository:1`. */
@@ -89,7 +103,7 @@ export async function pushImage(
   const login = path.join(host.directory, 'skopeo-auth.json');
   const auths = o.user === undefined ? {} : { [o.registry.name]: { auth: basic(o.user.name, o.user.password) } };
   await writeFile(login, JSON.stringify({ auths }), { mode: 0o600 });
-  const options = ['--insecure-policy', 'copy', '-q', '--dest-cert-dir', trust, '--dest-authfile', login];
+  const options = ['--insecure-policy', 'copy', '-q', '--all', '--dest-cert-dir', trust, '--dest-authfile', login];
   const target = `docker://${o.registry.name}/${o.repository}:1`;
   await host.runOrThrow(['skopeo', ...options, `oci:${o.image.layout}:1`, target]);
 }
