@@ -8,6 +8,11 @@ import {
   CA_RETIRE_OPTIONS,
   DEMO_OPTIONS,
   DENY_OPTIONS,
+  DOCKER_TLS_CLIENT_OPTIONS,
+  DOCKER_TLS_INIT_OPTIONS,
+  DOCKER_TLS_RENEW_OPTIONS,
+  DOCKER_TLS_SERVER_OPTIONS,
+  DOCKER_TLS_SHOW_OPTIONS,
   HEALTH_OPTIONS,
   NODE_OPTIONS,
   REVOKE_OPTIONS,
@@ -29,6 +34,11 @@ const SECTIONS: Readonly<Record<string, OptionTable>> = {
   'sealift status': STATUS_OPTIONS,
   'sealift health': HEALTH_OPTIONS,
   'sealift store verify': STORE_VERIFY_OPTIONS,
+  'sealift docker-tls init': DOCKER_TLS_INIT_OPTIONS,
+  'sealift docker-tls server': DOCKER_TLS_SERVER_OPTIONS,
+  'sealift docker-tls client': DOCKER_TLS_CLIENT_OPTIONS,
+  'sealift docker-tls show': DOCKER_TLS_SHOW_OPTIONS,
+  'sealift docker-tls renew': DOCKER_TLS_RENEW_OPTIONS,
   'sealift demo': DEMO_OPTIONS,
 };
 

@@ -50,12 +50,16 @@ export function refuseDataDirectory(path: string, error: unknown): never {
   refuse('--data', `cannot use ${path} (${errnoOf(error)}): give a directory that this user may write to`, error);
 }
 
-/** Not `mkdir` with `recursive`: that of Node 24 never returns where a parent exists but takes no entries, as /proc. */
-async function makeDirectory(path: string): Promise<void> {
+/**
+ * Makes a directory and its parents, open to their owner only, unless it is there. Throws `CONFIG_INVALID` that names `setting`
+ * where something else stands in its place.
+ */
+export async function makeDirectory(path: string, setting = '--data'): Promise<void> {
+  // Not `mkdir` with `recursive`: that of Node 24 never returns where a parent exists but takes no entries, as /proc.
   const found = await statOf(path);
-  if (found !== undefined && !found.isDirectory()) refuse('--data', `${path} is not a directory`);
+  if (found !== undefined && !found.isDirectory()) refuse(setting, `${path} is not a directory`);
   if (found !== undefined) return;
-  if (dirname(path) !== path) await makeDirectory(dirname(path));
+  if (dirname(path) !== path) await makeDirectory(dirname(path), setting);
   await mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     // Another process made it meanwhile.
     if (error.code !== 'EEXIST') throw error;

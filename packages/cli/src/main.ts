@@ -10,6 +10,11 @@ import {
   CA_RETIRE_OPTIONS,
   DEMO_OPTIONS,
   DENY_OPTIONS,
+  DOCKER_TLS_CLIENT_OPTIONS,
+  DOCKER_TLS_INIT_OPTIONS,
+  DOCKER_TLS_RENEW_OPTIONS,
+  DOCKER_TLS_SERVER_OPTIONS,
+  DOCKER_TLS_SHOW_OPTIONS,
   HEALTH_OPTIONS,
   KNOWN_VARIABLES,
   NODE_OPTIONS,
@@ -128,6 +133,45 @@ add(
   STORE_VERIFY_OPTIONS,
   async () => (await import('./commands/store.ts')).runStoreVerify,
 );
+const dockerTls = program
+  .command('docker-tls')
+  .description('certificates for Docker daemons that are commanded over the network');
+add(
+  dockerTls.command('init').description('make a CA; its key is encrypted with a passphrase'),
+  DOCKER_TLS_INIT_OPTIONS,
+  async () => (await import('./commands/docker-tls.ts')).runDockerTlsInit,
+);
+add(
+  dockerTls
+    .command('server')
+    .description('make key and certificate of one dockerd, and print the settings that make it ask clients for theirs'),
+  DOCKER_TLS_SERVER_OPTIONS,
+  async () => (await import('./commands/docker-tls.ts')).runDockerTlsServer,
+);
+add(
+  dockerTls
+    .command('client')
+    .argument('<name>')
+    .description('make key and certificate for one who may command every daemon of the CA'),
+  DOCKER_TLS_CLIENT_OPTIONS,
+  async () => (await import('./commands/docker-tls.ts')).runDockerTlsClient,
+);
+add(
+  dockerTls
+    .command('show')
+    .argument('<directory...>')
+    .description('show the certificates of directories; exits with 1 if one has expired, ends soon or does not fit'),
+  DOCKER_TLS_SHOW_OPTIONS,
+  async () => (await import('./commands/docker-tls.ts')).runDockerTlsShow,
+);
+add(
+  dockerTls
+    .command('renew')
+    .argument('<directory...>')
+    .description('make new certificates for the same names, and write the CAs to trust beside them'),
+  DOCKER_TLS_RENEW_OPTIONS,
+  async () => (await import('./commands/docker-tls.ts')).runDockerTlsRenew,
+);
 add(
   program
     .command('demo')
@@ -147,8 +191,8 @@ add(
 function add<Table extends OptionTable>(command: Command, table: Table, load: () => Promise<Action<Table>>): void {
   for (const option of Object.values(table)) command.addOption(commandOption(option));
   command.action(async (...values: unknown[]) => {
-    // commander passes the arguments, then the options, then the command.
-    const args = values.slice(0, -2) as string[];
+    // commander passes the arguments, those that may be several as a list, then the options, then the command.
+    const args = values.slice(0, -2).flat() as string[];
     const flags: FlagValues = command.opts();
     const config = parseConfig(table, flags, process.env, KNOWN_VARIABLES);
     const signal = endOfProcess();

@@ -25,6 +25,16 @@ export function parseDuration(text: string): number {
   return Number(match?.groups?.['count']) * DURATION_UNITS[unit];
 }
 
+/** Longest life of a certificate that people ask for, in ms: a century. */
+const MAX_LIFE_MS = 36_500 * DURATION_UNITS.d;
+
+/** Parses the life of a certificate as {@link parseDuration}. */
+export function parseLife(text: string): number {
+  const ms = parseDuration(text);
+  if (ms < DURATION_UNITS.m || ms > MAX_LIFE_MS) throw problem('write at least 1m and at most 36500d');
+  return ms;
+}
+
 /** A moment that may depend on when it is asked for. */
 export interface Since {
   /** In ms, asked at `now`. */

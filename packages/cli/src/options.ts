@@ -1,4 +1,5 @@
 import { LOG_LEVELS, parseClusterId, parseDigest, parseNodeId, parseZone } from '@sealift/core';
+import { KEY_TYPES } from '@sealift/pki';
 import { defaulted, list, type OptionTable, optional, required, toggle, variableOf } from './config.ts';
 import {
   parseAuditQuota,
@@ -9,6 +10,7 @@ import {
   parseEndpoint,
   parseHostName,
   parseKeySource,
+  parseLife,
   parseNodeName,
   parsePublicRepository,
   parseRate,
@@ -317,6 +319,100 @@ export const STORE_VERIFY_OPTIONS = {
   caPassphraseFile,
 } as const satisfies OptionTable;
 
+const dockerCa = required('--ca', parseText, {
+  placeholder: 'DIR',
+  help: 'the directory of the Docker CA: ca.pem and the encrypted ca-key.pem',
+});
+const keyType = defaulted('--key-type', parseChoice(KEY_TYPES), {
+  placeholder: 'TYPE',
+  help: 'the kind of key to make: p-256 or rsa-4096',
+  fallback: 'p-256',
+});
+const passphraseFile = optional('--passphrase-file', parseSecretPath, {
+  placeholder: 'FILE',
+  help: 'file (mode 0600) with the passphrase of the CA key; without it, it is asked for on the terminal',
+});
+const overwrite = toggle('--overwrite', 'replace files that exist, keys among them');
+const leafTtl = defaulted('--ttl', parseLife, {
+  placeholder: 'DURATION',
+  help: 'life of the certificate, never longer than that of the CA',
+  fallback: '365d',
+});
+const alsoTrust = list('--also-trust', parseText, {
+  placeholder: 'FILE',
+  help: 'PEM file with another CA to write into ca.pem, while one CA takes the place of the other; may be given several times',
+});
+const certificateOut = required('--out', parseText, {
+  placeholder: 'DIR',
+  help: 'where to write ca.pem, the certificate and its key',
+});
+
+/** `sealift docker-tls init`. */
+export const DOCKER_TLS_INIT_OPTIONS = {
+  ca: dockerCa,
+  keyType,
+  ttl: defaulted('--ttl', parseLife, { placeholder: 'DURATION', help: 'life of the CA', fallback: '3650d' }),
+  passphraseFile,
+  overwrite,
+} as const satisfies OptionTable;
+
+/** `sealift docker-tls client`. */
+export const DOCKER_TLS_CLIENT_OPTIONS = {
+  ca: dockerCa,
+  out: certificateOut,
+  keyType,
+  ttl: leafTtl,
+  alsoTrust,
+  passphraseFile,
+  overwrite,
+} as const satisfies OptionTable;
+
+/** `sealift docker-tls server`. */
+export const DOCKER_TLS_SERVER_OPTIONS = {
+  ca: dockerCa,
+  out: certificateOut,
+  name: list('--name', parseHostName, {
+    placeholder: 'NAME',
+    help: 'a DNS name or IP address by which clients reach the daemon; may be given several times',
+    isRequired: true,
+  }),
+  listen: defaulted('--listen', parseEndpoint, {
+    placeholder: 'HOST:PORT',
+    help: 'where dockerd is to listen, for the settings that are printed',
+    fallback: '0.0.0.0:2376',
+  }),
+  installDir: defaulted('--install-dir', parseText, {
+    placeholder: 'DIR',
+    help: "where the files will lie on the daemon's host, for the settings that are printed",
+    fallback: '/etc/docker/tls',
+  }),
+  json: toggle('--json', 'print the settings as one line of JSON'),
+  keyType,
+  ttl: leafTtl,
+  alsoTrust,
+  passphraseFile,
+  overwrite,
+} as const satisfies OptionTable;
+
+/** `sealift docker-tls show`. */
+export const DOCKER_TLS_SHOW_OPTIONS = {
+  within: defaulted('--within', parseDuration, {
+    placeholder: 'DURATION',
+    help: 'a certificate that ends within this time is a problem',
+    fallback: '30d',
+  }),
+  json: toggle('--json', 'print one line of JSON for each certificate'),
+} as const satisfies OptionTable;
+
+/** `sealift docker-tls renew`. */
+export const DOCKER_TLS_RENEW_OPTIONS = {
+  ca: dockerCa,
+  newKey: toggle('--new-key', 'make a new key as well; otherwise the certificate is for the same one'),
+  ttl: leafTtl,
+  alsoTrust,
+  passphraseFile,
+} as const satisfies OptionTable;
+
 /** `sealift demo`. */
 export const DEMO_OPTIONS = {
   json: toggle('--json', 'end with one line of JSON on standard output'),
@@ -347,6 +443,10 @@ export const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
     STATUS_OPTIONS,
     HEALTH_OPTIONS,
     STORE_VERIFY_OPTIONS,
+    DOCKER_TLS_INIT_OPTIONS,
+    DOCKER_TLS_SERVER_OPTIONS,
+    DOCKER_TLS_SHOW_OPTIONS,
+    DOCKER_TLS_RENEW_OPTIONS,
     DEMO_OPTIONS,
   ].flatMap((table) => Object.values(table).map(variableOf)),
 );

@@ -88,6 +88,10 @@ export const ERROR_CODES = {
     summary: 'the peer engine of this node has ended or breaks the rules of its front',
   },
   NOT_HEALTHY: { status: undefined, summary: 'no node or tracker answers here' },
+  CERTIFICATE_UNFIT: {
+    status: undefined,
+    summary: 'a certificate has expired, ends soon or does not fit the files beside it',
+  },
   DEMO_FAILED: { status: undefined, summary: 'the demo did not show what it should' },
 } as const satisfies Record<string, ErrorCodeEntry>;
 

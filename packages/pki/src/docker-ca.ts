@@ -95,11 +95,6 @@ export class DockerCa {
     return exportPrivateKeyPem(this.#issuer.privateKey);
   }
 
-  /** Whether the certificate is of this CA. Says nothing of its life. */
-  hasIssued(pem: string): boolean {
-    return isSignedBy(new X509Certificate(pem), new X509Certificate(this.certificatePem));
-  }
-
   /**
    * A certificate in PEM for `subject` and the key of `publicKeyPem` (or of a private key), good for `ttlMs`, never longer than
    * the CA. Throws `CERTIFICATE_REJECTED` for names that must not be signed, another kind of key and an expired CA.

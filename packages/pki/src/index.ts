@@ -4,7 +4,7 @@
  * only) and the Docker CA (the operator's, certifies Docker daemons and those who command them).
  */
 
-export { issueTimeOf } from './certificate.ts';
+export { isSignedBy, issueTimeOf } from './certificate.ts';
 export { isTrustedChain } from './certificate-chain.ts';
 export { CheckedCsr, type CsrRule, checkCsr } from './csr-policy.ts';
 export { createDockerKey, DockerCa, type DockerSubject } from './docker-ca.ts';
