@@ -12,7 +12,7 @@ export { type CertificateSummary, describeCertificate, dockerSubjectOf } from '.
 export { type ExpectedIdentity, type Identity, identityOfCertificate, identityOfSocket } from './identity.ts';
 export { InterceptCa } from './intercept-ca.ts';
 export { KEY_TYPES, type KeyType } from './keys.ts';
-export { peerClientContext, peerConnectOptions, peerServerOptions } from './peer-tls.ts';
+export { onlookerContext, peerClientContext, peerConnectOptions, peerServerOptions } from './peer-tls.ts';
 export { decryptPrivateKey, encryptPrivateKey } from './private-key-encryption.ts';
 export { type CertificateProfile, PEER_COMMON_NAME } from './profile.ts';
 export { readSecretFile, writeSecretFile } from './secret-file.ts';

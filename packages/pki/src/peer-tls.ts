@@ -33,6 +33,11 @@ export function peerClientContext({ trustAnchors, certificatePem, privateKeyPem 
   });
 }
 
+/** A context for a look at the certificate that a peer shows, without one of one's own: the peer ends the connection then. */
+export function onlookerContext(trustAnchors: string): SecureContext {
+  return createSecureContext({ ...TLS_1_3, ca: trustAnchors, secureOptions: constants.SSL_OP_NO_TICKET });
+}
+
 /** Options of a dial to a peer, beside host and port. The caller must hold the socket against `identityOfSocket`. */
 export function peerConnectOptions(context: SecureContext): ConnectionOptions {
   return {

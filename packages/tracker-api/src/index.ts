@@ -20,6 +20,8 @@ export {
   ManifestAnswer,
   ManifestRequest,
   type PublicJwk,
+  ReachAnswer,
+  ReachRequest,
   RefreshAnswer,
   RefreshRequest,
   RenewRequest,

@@ -215,6 +215,20 @@ export const ReportRequest = Type.Object(
 );
 export type ReportRequest = Static<typeof ReportRequest>;
 
+/** `POST /v1/reach`: has the tracker dial this node where it listens for peers. The address is that of the caller. */
+export const ReachRequest = Type.Object({ port: Type.Integer({ minimum: 1, maximum: 65_535 }) }, closed);
+export type ReachRequest = Static<typeof ReachRequest>;
+
+/** Answer to that. A no says nothing of its reason. */
+export const ReachAnswer = Type.Object(
+  {
+    address: Type.String({ maxLength: 64, description: 'Where the tracker sees this node' }),
+    isReached: Type.Boolean(),
+  },
+  closed,
+);
+export type ReachAnswer = Static<typeof ReachAnswer>;
+
 /** The body of every refusal outside /announce. */
 export const ErrorBody = Type.Object({ code: Type.String(), message: Type.String() }, closed);
 export type ErrorBody = Static<typeof ErrorBody>;

@@ -9,6 +9,7 @@ export const TRACKER_PATHS = {
   manifest: '/v1/manifest',
   grants: '/v1/grants',
   reports: '/v1/reports',
+  reach: '/v1/reach',
   metainfo: '/v1/metainfo',
   status: '/v1/status',
   announce: '/announce',

@@ -10,6 +10,8 @@ import {
   type JoinRequest,
   ManifestAnswer,
   type ManifestRequest,
+  ReachAnswer,
+  type ReachRequest,
   RefreshAnswer,
   type RefreshRequest,
   type RenewRequest,
@@ -30,6 +32,7 @@ const checks = {
   enrol: Compile(EnrolAnswer),
   join: Compile(JoinAnswer),
   manifest: Compile(ManifestAnswer),
+  reach: Compile(ReachAnswer),
   refresh: Compile(RefreshAnswer),
   error: Compile(ErrorBody),
 };
@@ -98,6 +101,11 @@ export class TrackerClient {
   /** Tells the tracker about a peer that broke the rules. */
   async report(body: ReportRequest, { signal }: { signal: AbortSignal }): Promise<void> {
     await this.#call('POST', TRACKER_PATHS.reports, body, signal);
+  }
+
+  /** Whether the tracker reaches this node where it listens for peers. A no takes some seconds. */
+  async reach(body: ReachRequest, { signal }: { signal: AbortSignal }): Promise<ReachAnswer> {
+    return this.#parse(checks.reach, await this.#call('POST', TRACKER_PATHS.reach, body, signal));
   }
 
   async #call(method: 'GET' | 'POST', path: string, body: object | undefined, signal: AbortSignal): Promise<unknown> {

@@ -34,6 +34,8 @@ export interface TrackerLimits {
   readonly join: RateLimit;
   /** Announces of one node: one for each blob that it holds, all at once after a restart. */
   readonly announce: RateLimit;
+  /** How often one node may have itself dialled: each time is a connection that the tracker opens for it. */
+  readonly reach: RateLimit;
   /** Renewals, refreshes and reports of one node. */
   readonly other: RateLimit;
   /** Open connections of one address; a node needs two, and a rack may share an address. */
@@ -67,6 +69,7 @@ const DEFAULT_LIMITS: TrackerLimits = {
   enrol: { burst: 200, perSecond: 20 },
   join: { burst: 500, perSecond: 50 },
   announce: { burst: 10_000, perSecond: 500 },
+  reach: { burst: 5, perSecond: 0.1 },
   other: { burst: 100, perSecond: 10 },
   connectionsPerAddress: 2_000,
   connections: 20_000,

@@ -4,7 +4,7 @@ import type { TrackerLimits } from './config.ts';
 /** Keys held per limit: twice the largest cluster that we plan for. About 150 bytes each. */
 const MAX_KEYS = 20_000;
 
-type Act = 'enrol' | 'join' | 'announce' | 'other';
+type Act = 'enrol' | 'join' | 'announce' | 'reach' | 'other';
 
 /** Refuses those who ask too often: nodes by their id, strangers by their address. */
 export class Throttle {
@@ -16,6 +16,7 @@ export class Throttle {
       enrol: limiter('enrol'),
       join: limiter('join'),
       announce: limiter('announce'),
+      reach: limiter('reach'),
       other: limiter('other'),
     };
   }

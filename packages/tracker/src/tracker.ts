@@ -12,6 +12,7 @@ import { ClientIdentity } from './http/client-identity.ts';
 import type { ServiceAccountTokens } from './kubernetes/service-account-tokens.ts';
 import { Manifests } from './manifests/manifests.ts';
 import type { Seeder } from './ports.ts';
+import { PeerDialer } from './reach/peer-dialer.ts';
 import { RefusalTrace } from './refusal-trace.ts';
 import { Authorizer, type TokenJudge } from './right/authorizer.ts';
 import { PublicSwarms } from './right/public-swarms.ts';
@@ -23,6 +24,7 @@ import { registerJoinRoute } from './routes/join-route.ts';
 import { registerManifestRoute } from './routes/manifest-route.ts';
 import { registerMetainfoRoute } from './routes/metainfo-route.ts';
 import { registerPublicRoutes } from './routes/public-routes.ts';
+import { registerReachRoute } from './routes/reach-route.ts';
 import { registerReportRoute } from './routes/report-route.ts';
 import { registerStatusRoute } from './routes/status-route.ts';
 import type { Services } from './services.ts';
@@ -182,6 +184,8 @@ export class Tracker {
     const services: Services = { ...this.#services, authorizer, manifests, publicSwarms };
     const leaf = new TrackerLeaf({ authority, names: this.#config, clock, log });
     const app = await createApp({ tls: await leaf.issue(), limits: this.#config.limits, clock, log });
+    const dialer = this.#newDialer();
+    registerReachRoute(app, { ...services, dialer });
     const announces = this.#registerRoutes(app, services);
     const stopSweeping = this.#sweep();
     const { state, audit } = services;
@@ -193,6 +197,7 @@ export class Tracker {
       await rotation.stop();
       leaf.stop();
       await Promise.all([authorizer.stop(), manifestAuthorizer.stop(), manifests.stop()]);
+      dialer.stop();
       await app.close();
       announces.stop();
     };
@@ -207,6 +212,11 @@ export class Tracker {
       await stop();
       throw error;
     }
+  }
+
+  #newDialer(): PeerDialer {
+    const { state, clock } = this.#services;
+    return new PeerDialer({ clusterId: state.clusterId, trustAnchors: () => state.cas.trustAnchors, clock });
   }
 
   #registerRoutes(app: App, services: Services): { stop(): void } {
