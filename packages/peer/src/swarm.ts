@@ -38,6 +38,8 @@ const HASH_LENGTH = 32;
 /** How long a swarm stays public after the tracker said so, in announce intervals: one answer may get lost. */
 const PUBLIC_INTERVALS = 2.5;
 
+/** Pieces of an earlier process that are hashed before their reader wants them. */
+const PROVEN_AHEAD = 4;
 /** Longest wait for a tracker that is asked again for a blob whose readers wait, in ms. */
 const ASK_AGAIN_TIMEOUT_MS = 5_000;
 
@@ -269,9 +271,14 @@ export class Swarm implements ConnectionHost {
     return grant;
   }
 
-  /** Resolves when piece `index` is verified. Throws `SWARM_STALLED`, `SWARM_WITHDRAWN`, or the reason of `signal`. */
-  waitForPiece(index: number, { signal }: { signal: AbortSignal }): Promise<void> {
-    return this.#wait(() => this.blob.bitfield.has(index), signal);
+  /**
+   * Resolves when piece `index` is verified, and proven since this process runs. Throws `SWARM_STALLED`, `SWARM_WITHDRAWN`,
+   * `STORE_FAULT`, or the reason of `signal`.
+   */
+  async waitForPiece(index: number, { signal }: { signal: AbortSignal }): Promise<void> {
+    do await this.#wait(() => this.blob.bitfield.has(index), signal);
+    while (!this.blob.proven.has(index) && !(await this.#prove(index)));
+    this.#proveAhead(index + 1);
   }
 
   /** Resolves when the whole blob is signed as matching its digest; throws as {@link waitForPiece}. */
@@ -507,7 +514,10 @@ export class Swarm implements ConnectionHost {
   }
 
   read(offset: number, into: Uint8Array): Promise<void> {
-    return this.blob.read(offset, into);
+    const { pieceLength } = this.geometry;
+    const index = Math.floor(offset / pieceLength);
+    const isOfOne = offset + into.length <= (index + 1) * pieceLength;
+    return isOfOne && this.blob.proven.has(index) ? this.blob.read(offset, into) : this.#readProven(offset, into);
   }
 
   closed(connection: Connection): void {
@@ -595,6 +605,36 @@ export class Swarm implements ConnectionHost {
     if (this.#isStopped) return Promise.reject(new AppError('SWARM_STALLED', { reason: 'the swarm was left' }));
     this.download();
     return this.#waiters.wait(isMet, { signal });
+  }
+
+  /** Whether a piece of an earlier process is still what it was; fetches it anew if not. */
+  async #prove(index: number): Promise<boolean> {
+    if (!this.blob.bitfield.has(index)) return false;
+    if (await this.blob.prove(index)) return true;
+    if (this.#isStopped) return false;
+    this.#lost(index);
+    this.#completing = undefined;
+    this.#fetcher.hashesKnown(index, 1);
+    this.download();
+    return false;
+  }
+
+  /** A reader will want these soon, and hashing one takes longer than handing out the one before. */
+  #proveAhead(first: number): void {
+    const { bitfield, proven } = this.blob;
+    for (let index = first; index < Math.min(first + PROVEN_AHEAD, bitfield.length); index += 1) {
+      // What fails is tried again, and told, when it is that piece's turn.
+      if (bitfield.has(index) && !proven.has(index)) this.#prove(index).catch(() => {});
+    }
+  }
+
+  async #readProven(offset: number, into: Uint8Array): Promise<void> {
+    const { pieceLength } = this.geometry;
+    for (let index = Math.floor(offset / pieceLength); index * pieceLength < offset + into.length; index += 1) {
+      // Of what is missing the store itself says so.
+      if (!this.blob.proven.has(index)) await this.#prove(index);
+    }
+    await this.blob.read(offset, into);
   }
 
   #describe(): AnnounceRequest | undefined {

@@ -15,6 +15,8 @@ export interface ArrivingBlob {
   /** Resolves once the whole blob is signed as complete. */
   waitForSignedComplete(options: { signal: AbortSignal }): Promise<void>;
   setReadPosition(index: number): void;
+  /** What was here when it was opened, whether it could be read at once or not. @default the pieces of `blob` */
+  readonly held?: Bitfield;
   /** Changes whenever a piece that was here has proved false. */
   readonly revision: number;
 }
@@ -40,7 +42,7 @@ export class BlobReader {
     this.#source = source;
     this.#revision = source.revision;
     const { bitfield, geometry } = source.blob;
-    this.#cached = Bitfield.fromBytes(bitfield.toBytes(), geometry.pieceCount);
+    this.#cached = source.held ?? Bitfield.fromBytes(bitfield.toBytes(), geometry.pieceCount);
   }
 
   /** Verified bytes of `[start, end)`. A chunk is valid until the next one is asked for. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { BLOCK_LENGTH, pieceGeometry } from '@sealift/core';
@@ -193,6 +193,34 @@ test(
         store.list().map(({ digest }) => digest),
         [blob.digest],
       );
+    });
+  }),
+);
+
+test(
+  'what an earlier process left is proven before it is given to anybody, and gone where the disk has changed it',
+  inTemporaryDirectory(async (directory) => {
+    const blob = testBlob();
+    const dataFile = await withStore(directory, async (store) => {
+      const stored = await store.create(creationOf(blob));
+      await fill(stored, blob);
+      await stored.markComplete();
+      assert.equal(stored.proven.isFull, true, 'whoever writes a piece has hashed it');
+      return stored.dataFile;
+    });
+    const bytes = await readFile(dataFile);
+    bytes[blob.geometry.pieceLength + 5] = ~(bytes[blob.geometry.pieceLength + 5] ?? 0);
+    await writeFile(dataFile, bytes);
+    await withStore(directory, async (store) => {
+      const stored = store.get(blob.swarmId);
+      assert.ok(stored);
+      assert.deepEqual([stored.isComplete, stored.proven.count], [true, 0]);
+      const proofs = [0, 1, 1, 2].map((index) => stored.prove(index));
+      assert.deepEqual(await Promise.all(proofs), [true, false, false, true]);
+      assert.deepEqual([stored.isComplete, stored.bitfield.has(1), stored.proven.count], [false, false, 2]);
+      await assert.rejects(stored.prove(1), { code: 'PIECE_MISSING' });
+      assert.equal(await writeTestPiece(stored, blob, 1), true);
+      assert.equal(stored.proven.isFull, true);
     });
   }),
 );

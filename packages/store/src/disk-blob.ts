@@ -1,5 +1,5 @@
 import { rm, utimes, writeFile } from 'node:fs/promises';
-import { AppError, type Bitfield, type Clock, isAppError, type Logger, pieceSize } from '@sealift/core';
+import { AppError, Bitfield, type Clock, isAppError, type Logger, pieceSize } from '@sealift/core';
 import { syncPath } from './atomic-file.ts';
 import { type LoadedBlob, retireBlobDirectory } from './blob-directory.ts';
 import type { BlobDescription } from './blob-meta.ts';
@@ -33,6 +33,7 @@ export class DiskBlob implements StoredBlob {
   readonly digest: StoredBlob['digest'];
   readonly geometry: StoredBlob['geometry'];
   readonly bitfield: Bitfield;
+  readonly proven: Bitfield;
   /** Bytes that count against the quota. */
   readonly footprint: number;
   readonly #environment: BlobEnvironment;
@@ -49,11 +50,14 @@ export class DiskBlob implements StoredBlob {
   #isRetired = false;
   #isClosed = false;
   #wake: (() => void) | undefined;
+  /** Pieces that are being proven. */
+  readonly #proving = new Map<number, Promise<boolean>>();
 
   constructor(loaded: LoadedBlob, environment: BlobEnvironment) {
     ({ swarmId: this.swarmId, registry: this.registry, digest: this.digest } = loaded.description);
     this.geometry = loaded.description.geometry;
     this.bitfield = loaded.bitfield;
+    this.proven = new Bitfield(this.geometry.pieceCount);
     this.footprint = footprint(this.geometry);
     this.#environment = environment;
     this.#paths = loaded.paths;
@@ -127,6 +131,7 @@ export class DiskBlob implements StoredBlob {
       }
       if (outcome === 'verified') {
         this.bitfield.add(index);
+        this.proven.add(index);
         this.#environment.health.succeeded();
       }
       this.touch();
@@ -145,6 +150,17 @@ export class DiskBlob implements StoredBlob {
     await this.#useFiles(({ data }) => readFully(data, into, offset));
     // A check may have dropped a piece meanwhile; then these bytes are not what they were taken for.
     demandVerified(this, offset, into.length);
+  }
+
+  prove(index: number): Promise<boolean> {
+    if (!this.bitfield.has(index)) return Promise.reject(new AppError('PIECE_MISSING', { index }));
+    if (this.proven.has(index)) return Promise.resolve(true);
+    let proving = this.#proving.get(index);
+    if (proving === undefined) {
+      proving = this.#prove(index).finally(() => this.#proving.delete(index));
+      this.#proving.set(index, proving);
+    }
+    return proving;
   }
 
   async confirm(pieces: readonly { index: number; sha256: Uint8Array }[]): Promise<readonly number[]> {
@@ -266,6 +282,12 @@ export class DiskBlob implements StoredBlob {
     this.#isDirty = false;
   }
 
+  async #prove(index: number): Promise<boolean> {
+    const isGood = await this.#checkPiece(index);
+    if (!isGood) this.#environment.log.warn('store_blob_checked', { swarmId: this.swarmId, pieces: 1, dropped: 1 });
+    return isGood;
+  }
+
   async #checkPiece(index: number): Promise<boolean> {
     const size = this.#sizeOfPiece(index);
     const position = index * this.geometry.pieceLength;
@@ -273,13 +295,16 @@ export class DiskBlob implements StoredBlob {
       this.#environment.worker.run({ kind: 'check', files, index, position, size }),
     );
     this.#isDirty = true;
-    if (outcome === 'verified') this.bitfield.add(index);
-    else await this.#dropPiece(index);
+    if (outcome === 'verified') {
+      this.bitfield.add(index);
+      this.proven.add(index);
+    } else await this.#dropPiece(index);
     return outcome === 'verified';
   }
 
   async #dropPiece(index: number): Promise<void> {
     this.bitfield.delete(index);
+    this.proven.delete(index);
     await this.#unmarkComplete();
   }
 

@@ -28,6 +28,11 @@ export interface StoredBlob extends ReadableBlob {
   readonly digest: Digest;
   /** Where the bytes are, for another process of this node. Only the verified pieces mean anything. */
   readonly dataFile: string;
+  /**
+   * The pieces whose bytes this very process has hashed: what an earlier one has left may have changed on the disk since. It
+   * counts as verified, and is to be proven before it is given to anybody.
+   */
+  readonly proven: Bitfield;
   /** All pieces are there and {@link markComplete} has said that they make the digest. */
   readonly isComplete: boolean;
   /** What {@link appendHashes} added, in order; the store does not look inside. Grows with it, so copy it to keep it. */
@@ -62,6 +67,12 @@ export interface StoredBlob extends ReadableBlob {
    * Throws `STORE_CLOSED` once the blob is evicted or deleted.
    */
   pin(): () => void;
+
+  /**
+   * Sees to it that a verified piece is {@link proven}: hashes it unless this process has done so. `false` if the disk has
+   * changed it; it is missing now. Throws `PIECE_MISSING` if it was not there, `STORE_FAULT`, `STORE_CLOSED`.
+   */
+  prove(index: number): Promise<boolean>;
 
   /** Hashes all pieces again and drops those that the disk has changed. Ends early, without an error, on `signal`. */
   verify(options?: { signal?: AbortSignal }): Promise<VerifyResult>;

@@ -1,4 +1,12 @@
-import { type BlobRef, isAppError, type Logger, parseDigest, parseRegistryHost, parseRepository } from '@sealift/core';
+import {
+  Bitfield,
+  type BlobRef,
+  isAppError,
+  type Logger,
+  parseDigest,
+  parseRegistryHost,
+  parseRepository,
+} from '@sealift/core';
 import type { FoundBlob } from '@sealift/peer';
 import type { EngineMessage, FrontMessage } from './engine-messages.ts';
 
@@ -46,8 +54,9 @@ export class BlobService {
       case 'want':
         void this.#answer(message.id, async (swarm, signal) => {
           await swarm.waitForPiece(message.index, { signal });
-          const end = Math.min(swarm.blob.bitfield.firstMissing(message.index), message.index + MAX_PIECES_TOLD);
-          this.#send({ type: 'have', id: message.id, index: message.index, count: Math.max(0, end - message.index) });
+          let count = 0;
+          while (count < MAX_PIECES_TOLD && isReadable(swarm, message.index + count)) count += 1;
+          this.#send({ type: 'have', id: message.id, index: message.index, count });
         });
         return;
       case 'want-end':
@@ -131,6 +140,11 @@ export class BlobService {
   }
 }
 
+/** What an earlier engine has left may be read once it is proven. */
+function isReadable({ blob }: Swarm, index: number): boolean {
+  return blob.bitfield.has(index) && blob.proven.has(index);
+}
+
 function answerOf(id: number, found: FoundBlob | undefined): EngineMessage {
   switch (found?.kind) {
     case undefined:
@@ -141,13 +155,16 @@ function answerOf(id: number, found: FoundBlob | undefined): EngineMessage {
       return { type: 'bytes', id, bytes: found.bytes.toString('base64') };
     case 'swarm': {
       const { blob, geometry, isSignedComplete, revision } = found.swarm;
+      const pieces = new Bitfield(geometry.pieceCount);
+      for (let index = 0; index < pieces.length; index += 1) if (isReadable(found.swarm, index)) pieces.add(index);
       return {
         type: 'file',
         id,
         size: geometry.size,
         pieceLength: geometry.pieceLength,
         file: blob.dataFile,
-        pieces: blob.bitfield.toBytes().toString('base64'),
+        pieces: pieces.toBytes().toString('base64'),
+        held: blob.bitfield.toBytes().toString('base64'),
         isSigned: isSignedComplete,
         revision,
       };

@@ -39,8 +39,8 @@ export const FRONT_MESSAGES = {
   'fetch-manifest': { id: 'count', registry: 'text', repository: 'text', digest: 'text', authorization: 'text?' },
   /** A registry has answered a request with these credentials well. */
   accepted: { registry: 'text', path: 'text', authorization: 'text' },
-  /** Answer with `status`. */
-  ask: { id: 'count' },
+  /** Answer with `status`: what the engine says of itself (`about` is `status`), or what the cluster says of this node. */
+  ask: { id: 'count', about: 'text', body: 'object?' },
   /** Take leave of the swarms and end. */
   stop: {},
 } as const satisfies MessageTable;
@@ -61,17 +61,18 @@ export const ENGINE_MESSAGES = {
   size: { id: 'count', size: 'count' },
   /** a small blob whole, in base64, checked against its digest, */
   bytes: { id: 'count', bytes: 'text' },
-  /** or a file of the store, with its verified pieces (BEP 3 bitfield, in base64). */
+  /** or a file of the store, with its pieces that may be read and all that are here (BEP 3 bitfields, in base64). */
   file: {
     id: 'count',
     size: 'count',
     pieceLength: 'count',
     file: 'text',
     pieces: 'text',
+    held: 'text',
     isSigned: 'flag',
     revision: 'count',
   },
-  /** `count` pieces from `index` on are verified. */
+  /** `count` pieces from `index` on are verified, and may be read. */
   have: { id: 'count', index: 'count', count: 'count' },
   signed: { id: 'count' },
   /** A piece that was told of has proved false. */

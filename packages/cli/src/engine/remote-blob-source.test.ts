@@ -35,7 +35,17 @@ async function setUp(t: TestContext) {
 
 function fileAnswer(file: string): EngineMessage {
   const pieces = Buffer.of(0x80).toString('base64');
-  return { type: 'file', id: 0, size: SIZE, pieceLength: SIZE, file, pieces, isSigned: true, revision: 0 };
+  return {
+    type: 'file',
+    id: 0,
+    size: SIZE,
+    pieceLength: SIZE,
+    file,
+    pieces,
+    held: pieces,
+    isSigned: true,
+    revision: 0,
+  };
 }
 
 test('a file of the store that an engine names is opened, and no other', async (t) => {

@@ -136,7 +136,8 @@ export class RemoteBlobSource implements BlobSource {
         blob.close();
         throw new AppError('SWARM_WITHDRAWN', { reason: 'a piece proved false while it was opened' });
       }
-      const remote = new RemoteBlob({ id, blob, isSigned, revision, send });
+      const held = Bitfield.fromBytes(Buffer.from(answer.held, 'base64'), blob.geometry.pieceCount);
+      const remote = new RemoteBlob({ id, blob, held, isSigned, revision, send });
       if (this.#send === send) this.#open.set(id, remote);
       else remote.cutOff();
       const reader = new BlobReader(remote);

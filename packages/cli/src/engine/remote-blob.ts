@@ -1,4 +1,4 @@
-import { AppError } from '@sealift/core';
+import { AppError, type Bitfield } from '@sealift/core';
 import type { ArrivingBlob, SharedBlob } from '@sealift/store';
 import type { FrontMessage } from './engine-messages.ts';
 
@@ -11,6 +11,7 @@ const END = -1;
  */
 export class RemoteBlob implements ArrivingBlob {
   readonly blob: SharedBlob;
+  readonly held: Bitfield;
   readonly #id: number;
   readonly #send: (message: FrontMessage) => boolean;
   /** What has been asked for and not been answered. One reader waits for two things at most. */
@@ -22,12 +23,14 @@ export class RemoteBlob implements ArrivingBlob {
   constructor(o: {
     id: number;
     blob: SharedBlob;
+    held: Bitfield;
     isSigned: boolean;
     revision: number;
     send: (message: FrontMessage) => boolean;
   }) {
     this.#id = o.id;
     this.blob = o.blob;
+    this.held = o.held;
     this.#isSigned = o.isSigned;
     this.#revision = o.revision;
     this.#send = o.send;
