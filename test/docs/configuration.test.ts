@@ -16,10 +16,12 @@ import {
   HEALTH_OPTIONS,
   NODE_OPTIONS,
   REVOKE_OPTIONS,
+  SETUP_OPTIONS,
   STATUS_OPTIONS,
   STORE_VERIFY_OPTIONS,
   TOKEN_OPTIONS,
   TRACKER_OPTIONS,
+  UNINSTALL_OPTIONS,
 } from '../../packages/cli/src/options.ts';
 
 const SECTIONS: Readonly<Record<string, OptionTable>> = {
@@ -31,6 +33,8 @@ const SECTIONS: Readonly<Record<string, OptionTable>> = {
   'sealift ca status, sealift ca rotate': CA_OPTIONS,
   'sealift ca retire': CA_RETIRE_OPTIONS,
   'sealift audit': AUDIT_OPTIONS,
+  'sealift setup docker, sealift setup containerd, sealift setup podman': SETUP_OPTIONS,
+  'sealift uninstall': UNINSTALL_OPTIONS,
   'sealift status': STATUS_OPTIONS,
   'sealift health': HEALTH_OPTIONS,
   'sealift store verify': STORE_VERIFY_OPTIONS,

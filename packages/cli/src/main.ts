@@ -19,10 +19,12 @@ import {
   KNOWN_VARIABLES,
   NODE_OPTIONS,
   REVOKE_OPTIONS,
+  SETUP_OPTIONS,
   STATUS_OPTIONS,
   STORE_VERIFY_OPTIONS,
   TOKEN_OPTIONS,
   TRACKER_OPTIONS,
+  UNINSTALL_OPTIONS,
 } from './options.ts';
 
 /** Node that type stripping and the TLS defaults are tested with. */
@@ -65,6 +67,34 @@ add(
   program.command('node-engine', { hidden: true }),
   NODE_OPTIONS,
   async () => (await import('./commands/node-engine.ts')).runNodeEngine,
+);
+const setup = program
+  .command('setup')
+  .description(
+    'make a container runtime use the node of this machine: shows a diff, keeps what was there, restarts nothing',
+  );
+add(
+  setup.command('docker').description('dockerd: the node as its proxy, and as its mirror of Docker Hub'),
+  SETUP_OPTIONS,
+  async () => (await import('./commands/setup.ts')).runSetupDocker,
+);
+add(
+  setup.command('containerd').description('containerd: the node as the first mirror of each registry'),
+  SETUP_OPTIONS,
+  async () => (await import('./commands/setup.ts')).runSetupContainerd,
+);
+add(
+  setup.command('podman').description('podman: the node as its proxy, and as its mirror of Docker Hub'),
+  SETUP_OPTIONS,
+  async () => (await import('./commands/setup.ts')).runSetupPodman,
+);
+add(
+  program
+    .command('uninstall')
+    .argument('[runtime]')
+    .description('put back what `sealift setup` has changed: for docker, containerd or podman, or for all of them'),
+  UNINSTALL_OPTIONS,
+  async () => (await import('./commands/uninstall.ts')).runUninstall,
 );
 const token = program.command('token').description('join tokens, with which nodes enrol');
 add(

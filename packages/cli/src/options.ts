@@ -285,6 +285,30 @@ export const AUDIT_OPTIONS = {
   follow: toggle('--follow', 'go on with what is added, until it is asked to end'),
 } as const satisfies OptionTable;
 
+const root = defaulted('--root', parseText, {
+  placeholder: 'DIR',
+  help: 'work below another root directory, that of an image for example',
+  fallback: '/',
+});
+
+/** `sealift setup docker`, `containerd` and `podman`. */
+export const SETUP_OPTIONS = {
+  registry,
+  listen: defaulted('--listen', parseEndpoint, {
+    placeholder: 'HOST:PORT',
+    help: "where the node's proxy listens, as `sealift node` has it",
+    fallback: '127.0.0.1:3128',
+  }),
+  root,
+  dryRun: toggle('--dry-run', 'show what would change, and write nothing'),
+} as const satisfies OptionTable;
+
+/** `sealift uninstall`. */
+export const UNINSTALL_OPTIONS = {
+  root,
+  dryRun: toggle('--dry-run', 'show what would change, and write nothing'),
+} as const satisfies OptionTable;
+
 /** `sealift status`. */
 export const STATUS_OPTIONS = {
   data: required('--data', parseText, { placeholder: 'DIR', help: "the node's data directory" }),
@@ -440,6 +464,7 @@ export const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
     REVOKE_OPTIONS,
     CA_RETIRE_OPTIONS,
     AUDIT_OPTIONS,
+    SETUP_OPTIONS,
     STATUS_OPTIONS,
     HEALTH_OPTIONS,
     STORE_VERIFY_OPTIONS,

@@ -151,6 +151,24 @@ suite('the command line', { concurrency: 2 }, () => {
       status: 64,
     }),
     () => ({
+      mistake: 'a set-up for no registry',
+      args: ['setup', 'docker', '--root', directory],
+      says: /--registry: it is required/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a set-up for a proxy that all the network reaches',
+      args: ['setup', 'docker', '--registry', 'registry.example', '--listen', '10.0.0.1:3128', '--root', directory],
+      says: /--listen: give the port of the node's proxy on loopback/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'an uninstall of a runtime that there is not',
+      args: ['uninstall', 'rkt', '--root', directory],
+      says: /name one of docker, containerd, podman/,
+      status: 64,
+    }),
+    () => ({
       mistake: 'the status of a node that does not run',
       args: ['status', '--data', directory],
       says: /no node answers in .* Start it with `sealift node`/,
