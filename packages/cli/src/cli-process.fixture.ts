@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
-const MAIN = path.join(import.meta.dirname, 'main.ts');
+export const MAIN = path.join(import.meta.dirname, 'main.ts');
 /** Default limit of one command's run, in ms, after which it counts as hung: two cores may carry other suites as well. */
 const LIMIT_MS = 40_000;
 

@@ -23,6 +23,8 @@ export interface ConnectHandlerOptions {
   readonly ownPort: () => number;
   /** Gets the TLS socket of an intercepted connection before anything was read from it, to answer what is said there. */
   readonly onIntercepted: (tlsSocket: TLSSocket, client: Socket, registry: RegistryHost) => void;
+  /** The connection was made before its client could believe `interceptCa`. */
+  readonly isEarly: (client: Socket) => boolean;
   /** Is told of a client that now talks to somebody else. */
   readonly onTunnel: (client: Socket) => void;
 }
@@ -60,9 +62,11 @@ export class ConnectHandler {
   }
 
   async #intercepted(target: ConnectTarget, client: Socket, head: Buffer): Promise<boolean> {
-    const { registries, interceptCa, onIntercepted, log } = this.#options;
+    const { registries, interceptCa, isEarly, onIntercepted, log } = this.#options;
     const { registry } = target;
-    if (interceptCa === undefined || !registries.has(registry) || this.#distrust.has(registry)) return false;
+    if (interceptCa === undefined || !registries.has(registry)) return false;
+    if (isEarly(client)) this.#distrust.begin(registry);
+    if (this.#distrust.has(registry)) return false;
     const adopt = (tlsSocket: TLSSocket): void => onIntercepted(tlsSocket, client, registry);
     const onFailed = (error: Error): void => {
       if (!this.#distrust.failed(registry, error)) return;

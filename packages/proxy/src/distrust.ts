@@ -23,8 +23,13 @@ export class Distrust {
   failed(registry: RegistryHost, error: Error): boolean {
     if (!REFUSED.test((error as NodeJS.ErrnoException).code ?? '')) return false;
     const isNews = !this.has(registry);
-    this.#until.set(registry, this.#clock.now() + this.#durationMs);
+    this.begin(registry);
     return isNews;
+  }
+
+  /** A client is known not to trust us in the name of `registry`. */
+  begin(registry: RegistryHost): void {
+    this.#until.set(registry, this.#clock.now() + this.#durationMs);
   }
 
   /** Whether to leave clients alone with this registry now. */

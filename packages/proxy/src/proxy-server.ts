@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import {
   type Admission,
   Admissions,
@@ -32,6 +33,13 @@ import { RegistryUpstream } from './upstream.ts';
 export interface ProxyServerOptions {
   /** Where to listen; port 0 takes a free one. The host is an IP address or `localhost`. */
   readonly listen: { readonly host: string; readonly port: number };
+  /** The descriptor of a socket that listens already, in place of `listen`. */
+  readonly fd?: number | undefined;
+  /**
+   * Whether runtimes believe `interceptCa` by now. Connections that were made before are not intercepted, nor are those that
+   * follow within `distrustMs`: a runtime reads its trust files at the beginning of a pull. @default always
+   */
+  readonly isTrusted?: () => boolean;
   /**
    * Listens on other addresses too. Whoever reaches the proxy can then use this node's network and its loopback services,
    * and mirror mode sends credentials in clear text. @default false
@@ -68,6 +76,8 @@ export class ProxyServer {
   readonly #admitted = new WeakMap<Socket, Admission>();
   /** Which registry a TLS socket of an intercepted connection stands in for. */
   readonly #registryOf = new WeakMap<Socket, RegistryHost>();
+  /** Connections that were made before runtimes could believe us. */
+  readonly #early = new WeakSet<Socket>();
   readonly #upstreams: ReadonlyMap<RegistryHost, RegistryUpstream>;
   readonly #registryClient: RegistryClient;
   readonly #registryHandler: RegistryHandler;
@@ -129,13 +139,15 @@ export class ProxyServer {
   }
 
   async #start(): Promise<void> {
-    const { listen, allowNonLoopback = false } = this.#options;
-    // A name may lead anywhere: where it led is looked at below.
-    if (!allowNonLoopback && listen.host !== 'localhost') requireLoopback(listen.host);
+    const { listen, fd, allowNonLoopback = false } = this.#options;
+    // A name or a descriptor may lead anywhere: where it led is looked at below.
+    if (!allowNonLoopback && listen.host !== 'localhost' && fd === undefined) requireLoopback(listen.host);
     // Reads the machine's trust anchors, which would hold up the first pull.
     for (const upstream of this.#upstreams.values()) upstream.warmUp();
-    this.#server.listen(listen.port, listen.host);
+    this.#server.listen(fd === undefined ? { ...listen } : { fd });
     await once(this.#server, 'listening');
+    // Who has waited in the backlog is accepted here, and so before anything can follow from our being there.
+    if (fd !== undefined) await nextTurns();
     const { address } = this.#server.address() as AddressInfo;
     if (allowNonLoopback || isLoopbackAddress(address)) return;
     await this.stop();
@@ -166,6 +178,7 @@ export class ProxyServer {
         // One server reads both kinds of connection, so that one set of limits holds for both.
         server.emit('connection', tlsSocket);
       },
+      isEarly: (client) => this.#early.has(client),
       onTunnel: (client) => this.#connections.becomeTunnel(client),
     });
     const server = createHttpServer({
@@ -186,6 +199,7 @@ export class ProxyServer {
   }
 
   #admit(socket: Socket): void {
+    if (this.#options.isTrusted?.() === false) this.#early.add(socket);
     this.#connections.add(socket);
     const admission = this.#admissions.admit(socket.remoteAddress, { cut: () => socket.destroy() });
     if (admission === undefined) {
@@ -226,4 +240,10 @@ export class ProxyServer {
     const known = isAppError(error) ? error : new AppError('REQUEST_FAILED', {}, { cause: error });
     answerError(response, known, { path: request.url ?? '/' });
   }
+}
+
+/** Lets the event loop go round: once for what is ready now, once for what that has made ready. */
+async function nextTurns(): Promise<void> {
+  await setImmediate();
+  await setImmediate();
 }

@@ -16,6 +16,7 @@ import type { NODE_OPTIONS } from '../options.ts';
 import { loadRegistries } from '../registries.ts';
 import { loadTokenConfigs } from '../registry-tokens.ts';
 import { ServiceStack } from '../service-stack.ts';
+import { takePassedSocket } from '../passed-socket.ts';
 import { storeDirectory } from '../store-directory.ts';
 import { readTrackerTrust } from '../tracker-trust.ts';
 
@@ -62,9 +63,13 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
         ? undefined
         : await InterceptCa.create({ registries: intercepted, nodeName: name, clock });
     const bytes = { registry: 0, peers: 0, cache: 0 };
+    // Until our CA lies where the runtime looks, it would refuse what is signed by it.
+    let isTrusted = certsDirectory === undefined;
     const proxy = await services.start(
       new ProxyServer({
         listen: config.listen,
+        fd: takePassedSocket(process.env, { pid: process.pid }),
+        isTrusted: () => isTrusted,
         allowNonLoopback: config.dangerouslyListenOnAnyAddress,
         registries,
         interceptCa,
@@ -95,6 +100,7 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
     if (certsDirectory !== undefined && interceptCa !== undefined) {
       await services.start(new TrustFiles({ certsDirectory, registries: intercepted, interceptCa, log }));
     }
+    isTrusted = true;
     if (config.interceptCaFile !== undefined && interceptCa !== undefined) {
       await writeInterceptCa(config.interceptCaFile, interceptCa, services);
     }
