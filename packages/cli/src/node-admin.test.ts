@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { inTemporaryDirectory } from './cli-process.fixture.ts';
-import { adminSocketPath, NodeAdmin, readNodeStatus } from './node-admin.ts';
+import { adminSocketPath, askNode, NodeAdmin, readNodeStatus } from './node-admin.ts';
 
 /** Gives `work` a running admin socket. */
 async function withAdmin(work: (dataDirectory: string) => Promise<void>, { timeoutMs = 200 } = {}): Promise<void> {
@@ -55,3 +55,19 @@ test('more connections than a person needs are cut at once', () =>
     },
     { timeoutMs: 20_000 },
   ));
+
+test('a question that is asked by POST is answered with what was asked, and no other', () =>
+  inTemporaryDirectory(async (dataDirectory) => {
+    const answers = { echo: async (question: object) => ({ heard: question }) };
+    const admin = new NodeAdmin({ dataDirectory, status: async () => ({}), answers });
+    await admin.start();
+    try {
+      assert.deepEqual(await askNode(dataDirectory, 'echo', { a: 1 }), { heard: { a: 1 } });
+      await assert.rejects(askNode(dataDirectory, 'constructor'), { code: 'NOT_FOUND' });
+      // Cut off: too long, and no object.
+      await assert.rejects(askNode(dataDirectory, 'echo', { long: 'x'.repeat(40_000) }));
+      await assert.rejects(askNode(dataDirectory, 'echo', ['x']));
+    } finally {
+      await admin.stop();
+    }
+  }));

@@ -31,6 +31,12 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** What lets a node in. */
 export type EnrolmentToken = { readonly joinToken: string } | { readonly serviceAccountToken: string };
 
+/** Why a node has no certificate: an error code, the tracker's own where it refused, and its message. */
+export interface EnrolmentFailure {
+  readonly code: string;
+  readonly reason: string;
+}
+
 /** How a node finds and trusts its tracker, and what it may enrol with. */
 export interface NodeIdentityOptions {
   /** `https://host:port` of the tracker. */
@@ -63,6 +69,7 @@ export class NodeIdentity {
   /** Pools of earlier certificates whose last calls are still under way. */
   readonly #retired = new Set<UndiciAgent>();
   #isDenied = false;
+  #failure: EnrolmentFailure | undefined;
   #failures = 0;
   #work: Promise<void> | undefined;
 
@@ -86,6 +93,11 @@ export class NodeIdentity {
     return credentials !== undefined && credentials.identity.notAfter > this.clusterClock.now()
       ? credentials
       : undefined;
+  }
+
+  /** Why the last enrolment or renewal failed; `undefined` once one has worked. */
+  get failure(): EnrolmentFailure | undefined {
+    return this.#failure;
   }
 
   /** Whether this node enrols by the registry credentials of a pull rather than by a token. Never once it is denied. */
@@ -158,6 +170,7 @@ export class NodeIdentity {
     this.#agent = this.#newAgent(trustAnchors);
     if (previous !== undefined) void this.#retire(previous);
     this.#failures = 0;
+    this.#failure = undefined;
     this.#options.log.info(isRenewal ? 'certificate_renewed' : 'enrolled', {
       nodeId: identity.id,
       notAfter: identity.notAfter,
@@ -258,6 +271,7 @@ export class NodeIdentity {
     } catch (error) {
       if (this.#stopped.signal.aborted) return;
       this.#failures += 1;
+      this.#failure = failureOf(error);
       this.#options.log.warn(isRenewal ? 'certificate_renewal_failed' : 'enrolment_failed', {
         error,
         attempt: this.#failures,
@@ -299,6 +313,11 @@ export class NodeIdentity {
       throw error;
     }
   }
+}
+
+function failureOf(error: unknown): EnrolmentFailure {
+  if (!isAppError(error)) return { code: 'UNKNOWN', reason: 'an unexpected fault' };
+  return { code: String(error.details['code'] ?? error.code), reason: error.message };
 }
 
 /** How long a certificate with so much life left, in ms, is used before it is renewed; `chance` is in [0, 1). */

@@ -1,10 +1,12 @@
 import { fstatSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { isAppError, type Logger, parseRegistryHost, systemClock } from '@sealift/core';
+import { issueTimeOf } from '@sealift/pki';
 import { readUpstreamAnchors } from '@sealift/proxy';
 import { RegistryClient, type RegistryTokens, repositoryOfPath } from '@sealift/registry';
 import type { ConfigOf } from '../config.ts';
 import { BlobService } from '../engine/blob-service.ts';
+import { askCluster } from '../engine/cluster-questions.ts';
 import { EngineChannel } from '../engine/engine-channel.ts';
 import { type EngineMessage, FRONT_MESSAGES, type FrontMessage, parseMessage } from '../engine/engine-messages.ts';
 import { CHANNEL_FD } from '../engine/engine-process.ts';
@@ -59,7 +61,7 @@ export async function runNodeEngine(config: Config): Promise<void> {
     onMessage: (message) => {
       if (message.type === 'stop') end.abort();
       else if (message.type === 'begin') begun.resolve(parseKeptIdentity(message.identity));
-      else if (message.type === 'ask') channel.send({ type: 'status', id: message.id, status: describe(sharing) });
+      else if (message.type === 'ask') void answer(message, { sharing, config, channel });
       else if (message.type === 'accepted') noteAccepted(tokens, message);
       else {
         service.take(message);
@@ -174,6 +176,18 @@ function noteAccepted(
   if (repository !== undefined) tokens?.accepted(authorization, { registry: host, repository, path });
 }
 
+async function answer(
+  message: Extract<FrontMessage, { type: 'ask' }>,
+  {
+    sharing,
+    config,
+    channel,
+  }: { sharing: Sharing | undefined; config: Config; channel: EngineChannel<FrontMessage, EngineMessage> },
+): Promise<void> {
+  const status = message.about === 'status' ? describe(sharing) : await askCluster(message, { sharing, config });
+  channel.send({ type: 'status', id: message.id, status });
+}
+
 function describe(sharing: Sharing | undefined): Record<string, unknown> {
   if (sharing === undefined) return {};
   const identity = sharing.identity.credentials?.identity;
@@ -182,7 +196,9 @@ function describe(sharing: Sharing | undefined): Record<string, unknown> {
   return {
     nodeId: identity?.id ?? null,
     cluster: identity?.clusterId ?? null,
+    certificateBegan: identity === undefined ? null : new Date(issueTimeOf(identity)),
     certificateEnds: identity === undefined ? null : new Date(identity.notAfter),
+    enrolmentFailure: sharing.identity.failure ?? null,
     store: { usedBytes, quotaBytes, blobs: sharing.store.list().length },
     peer: peer === undefined ? null : { port: peer.port, ...peer.stats },
   };

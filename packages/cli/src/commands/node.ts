@@ -10,8 +10,9 @@ import { RemoteBlobSource } from '../engine/remote-blob-source.ts';
 import { RemoteManifestSource } from '../engine/remote-manifest-source.ts';
 import { enrolmentTokenOf } from '../enrolment-token.ts';
 import { createProcessLogger, surviveBugs, untilAborted, writeLogLine } from '../logging.ts';
-import { NodeAdmin } from '../node-admin.ts';
+import { NodeAdmin, type NodeAnswers } from '../node-admin.ts';
 import { defaultNodeName } from '../node-name.ts';
+import { settingsOf } from '../node-settings.ts';
 import type { NODE_OPTIONS } from '../options.ts';
 import { loadRegistries } from '../registries.ts';
 import { loadTokenConfigs } from '../registry-tokens.ts';
@@ -26,6 +27,8 @@ type Config = ConfigOf<typeof NODE_OPTIONS>;
 const FIRST_START_MS = 30_000;
 /** Longest wait for what the engine says of itself, in ms; whoever asks for the status waits longer. */
 const STATUS_TIMEOUT_MS = 2_000;
+/** Longest wait for what it has to ask the tracker, in ms: its own limit for that is shorter. */
+const QUESTION_TIMEOUT_MS = 12_000;
 
 /**
  * `sealift node`: the front of a node. It owns all that the runtime depends on, the proxy above all, and comes up whatever the
@@ -92,10 +95,15 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
     const address = `${config.listen.host}:${proxy.port}`;
     const status = async (): Promise<object> => {
       const said = await engine.ask({ timeoutMs: STATUS_TIMEOUT_MS });
-      const { nodeId = null, cluster = null, certificateEnds = null, store = null, peer = null } = said ?? {};
-      return { name, nodeId, cluster, certificateEnds, proxy: address, store, bytes, peer, engine: engine.state };
+      const { nodeId = null, cluster = null, certificateBegan = null, certificateEnds = null } = said ?? {};
+      const { enrolmentFailure = null, store = null, peer = null } = said ?? {};
+      const identity = { nodeId, cluster, certificateBegan, certificateEnds, enrolmentFailure };
+      return { name, ...identity, proxy: address, store, bytes, peer, engine: engine.state };
     };
-    await startAdmin(new NodeAdmin({ dataDirectory: config.data, status }), { services, log });
+    await startAdmin(new NodeAdmin({ dataDirectory: config.data, status, answers: answersOf(config, engine) }), {
+      services,
+      log,
+    });
     // Last of all: from here on the runtime trusts us.
     if (certsDirectory !== undefined && interceptCa !== undefined) {
       await services.start(new TrustFiles({ certsDirectory, registries: intercepted, interceptCa, log }));
@@ -134,6 +142,17 @@ async function checkEngineConfig(config: Config): Promise<void> {
 async function firstStart(engine: EngineSupervisor, signal: AbortSignal): Promise<FirstStart | undefined> {
   const enough = AbortSignal.any([signal, AbortSignal.timeout(FIRST_START_MS)]);
   return await Promise.race([engine.first, untilAborted(enough).then(() => undefined)]);
+}
+
+/** What only `sealift doctor` asks. */
+function answersOf(config: Config, engine: EngineSupervisor): NodeAnswers {
+  const askCluster = async (about: string, body: Record<string, unknown>): Promise<object> =>
+    (await engine.ask({ about, body, timeoutMs: QUESTION_TIMEOUT_MS })) ?? { error: 'the engine does not answer' };
+  return {
+    settings: async () => settingsOf(config),
+    reach: async (question) => await askCluster('reach', question),
+    right: async (question) => await askCluster('right', question),
+  };
 }
 
 /** `sealift status` is a convenience: without its socket the proxy works all the same. */

@@ -84,7 +84,7 @@ test('an engine that ends is started again at once, and its users are told befor
   await supervisor.start();
   last().say(READY);
   assert.deepEqual(await supervisor.first, { kind: 'ready', peer: READY.peer, nodeId: READY.nodeId });
-  assert.deepEqual(supervisor.state, { state: 'running', pid: 1, restarts: 0 });
+  assert.deepEqual(supervisor.state, { state: 'running', pid: 1, restarts: 0, trouble: null });
   await crash();
   assert.deepEqual(users, ['attach', 'detach']);
   assert.deepEqual(events, ['engine_exited']);
@@ -92,7 +92,7 @@ test('an engine that ends is started again at once, and its users are told befor
   assert.equal(runs.length, 2);
   last().say({ type: 'alive' });
   assert.deepEqual(users, ['attach', 'detach', 'attach']);
-  assert.deepEqual(supervisor.state, { state: 'starting', pid: 2, restarts: 1 });
+  assert.deepEqual(supervisor.state, { state: 'starting', pid: 2, restarts: 1, trouble: null });
 });
 
 test('an engine goes on with the identity of the one before', async (t) => {

@@ -2,6 +2,7 @@ import { AppError, type Clock, ERROR_CODES, type ErrorCode, type Logger } from '
 import type { Service } from '../service-stack.ts';
 import type { EngineMessage, FrontMessage } from './engine-messages.ts';
 import type { EngineRun, ProcessEnd } from './engine-process.ts';
+import { KeptGrants } from './kept-grants.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
 /** How often a sign of life is looked for, in ms, and how many times in a row there may be none: an engine gives one each second. */
@@ -45,11 +46,12 @@ export class EngineSupervisor implements Service {
   #nextQuestion = 0;
   #missedChecks = 0;
   /** What was last said to be wrong. */
-  #trouble: string | undefined;
+  #trouble: { readonly code: string; readonly text: string } | undefined;
   #checks: NodeJS.Timeout | undefined;
   #restart: NodeJS.Timeout | undefined;
   /** Of the last engine: certificate and key, so that the next one need not enrol. */
   #identity: Record<string, unknown> | undefined;
+  readonly #grants = new KeptGrants();
 
   constructor(options: {
     launch: (onMessage: (message: EngineMessage) => void) => EngineRun;
@@ -71,9 +73,11 @@ export class EngineSupervisor implements Service {
     readonly state: 'running' | 'starting' | 'stopped';
     readonly pid: number | null;
     readonly restarts: number;
+    /** What keeps it from sharing, as an error code. */
+    readonly trouble: string | null;
   } {
     const state = this.#isStopped ? 'stopped' : this.#isReady ? 'running' : 'starting';
-    return { state, pid: this.#run?.pid ?? null, restarts: this.#restarts };
+    return { state, pid: this.#run?.pid ?? null, restarts: this.#restarts, trouble: this.#trouble?.code ?? null };
   }
 
   /**
@@ -110,11 +114,20 @@ export class EngineSupervisor implements Service {
     if (this.#isHeard) this.#run?.send(message);
   }
 
-  /** What the engine says of itself; `undefined` if none runs or it does not answer within `timeoutMs`. */
-  async ask({ timeoutMs }: { timeoutMs: number }): Promise<Record<string, unknown> | undefined> {
+  /** What the engine says of itself, or answers to another question; `undefined` if none runs or it does not answer within `timeoutMs`. */
+  async ask({
+    about = 'status',
+    body,
+    timeoutMs,
+  }: {
+    about?: string;
+    body?: Record<string, unknown>;
+    timeoutMs: number;
+  }): Promise<Record<string, unknown> | undefined> {
     const id = this.#nextQuestion;
     this.#nextQuestion += 1;
-    const isSent = this.#isHeard && this.#questions.size < MAX_QUESTIONS && this.#run?.send({ type: 'ask', id });
+    const isSent =
+      this.#isHeard && this.#questions.size < MAX_QUESTIONS && this.#run?.send({ type: 'ask', id, about, body });
     if (isSent !== true) return undefined;
     const { promise, resolve } = Promise.withResolvers<Record<string, unknown> | undefined>();
     this.#questions.set(id, resolve);
@@ -134,6 +147,7 @@ export class EngineSupervisor implements Service {
       if (this.#run === run) this.#take(message, run);
     });
     this.#run = run;
+    for (const message of this.#grants.messages()) run.send(message);
     run.send({ type: 'begin', identity: this.#identity });
     void run.ended.then((end) => this.#ended(run, end));
   }
@@ -155,6 +169,9 @@ export class EngineSupervisor implements Service {
       case 'identity':
         this.#identity = message.identity;
         return;
+      case 'grant':
+        this.#grants.take(message);
+        return;
       case 'trouble':
         this.#troubled(message);
         return;
@@ -174,9 +191,9 @@ export class EngineSupervisor implements Service {
       return;
     }
     this.#first.resolve({ kind: 'delayed' });
-    const trouble = JSON.stringify([code, details]);
-    if (this.#trouble === trouble) return;
-    this.#trouble = trouble;
+    const text = JSON.stringify([code, details]);
+    if (this.#trouble?.text === text) return;
+    this.#trouble = { code, text };
     this.#log.error(isFinal ? 'engine_failed' : 'store_unavailable', { error });
   }
 
