@@ -1,7 +1,8 @@
 /**
  * `npm run soak -- [--minutes N] [--seed N] [--json]`: six nodes that pull, forget, restart and break for a long time, in an
  * order that the seed decides. Progress goes to stderr; with `--json` the figures are the last line of stdout. Exit status 1
- * means that a pull failed, that a digest was wrong, or that something grew beyond its bound.
+ * means that a pull failed, that a digest was wrong, that something grew or was beyond its bound, or that it did not come to
+ * its end; the problems say which.
  */
 import { installMissingPackages } from '../../bench/harness/testbed-parts.ts';
 import { runCommand, say } from '../command.ts';

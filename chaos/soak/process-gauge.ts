@@ -5,18 +5,23 @@ import { residentMiBOf } from '../../bench/harness/process-usage.ts';
 export interface Gauge {
   readonly residentMiB: number;
   readonly descriptors: number;
-  /** Those of the descriptors that are sockets. */
+  /** TCP sockets of its host, which runs nothing but its node and a client. */
   readonly sockets: number;
 }
 
-/** Looks at a process now. */
-export function gaugeOf(pid: number): Gauge {
-  const descriptors = readdirSync(`/proc/${pid}/fd`).length;
-  // Those of one network namespace; a host runs nothing but its node and a client.
-  const sockets = readFileSync(`/proc/${pid}/net/sockstat`, 'latin1');
-  return {
-    residentMiB: residentMiBOf(pid),
-    descriptors,
-    sockets: Number(/^TCP: inuse (\d+)/m.exec(sockets)?.[1] ?? Number.NaN),
-  };
+/** Looks at a process now; `undefined` if it has ended. */
+export function gaugeOf(pid: number): Gauge | undefined {
+  try {
+    const descriptors = readdirSync(`/proc/${pid}/fd`).length;
+    const sockets = readFileSync(`/proc/${pid}/net/sockstat`, 'latin1');
+    return {
+      residentMiB: residentMiBOf(pid),
+      descriptors,
+      sockets: Number(/^TCP: inuse (\d+)/m.exec(sockets)?.[1] ?? Number.NaN),
+    };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    throw error;
+  }
 }

@@ -1,16 +1,27 @@
 import { rm } from 'node:fs/promises';
-import path from 'node:path';
+import { storeDirectory } from '../../packages/cli/src/store-directory.ts';
 import { PORTS, reset } from '../faults/cut.ts';
 import type { Stage, StageImage } from '../stage.ts';
 
 /** One thing that happens in a soak. It leaves everything running and whole. */
 export interface Step {
   readonly name: string;
+  /** Processes that it ends are no longer there to be watched, so it happens in the first part only. @default false */
+  readonly isEarly?: boolean;
   readonly play: (stage: Stage, what: { image: StageImage; names: readonly string[] }) => Promise<void>;
 }
 
 /** Longest time that something stays broken, in ms. */
 const MAX_BROKEN_MS = 4_000;
+
+/** The node whose processes nothing happens to, so that what they hold can be watched from the start to the end. */
+export function steadyNode({ names }: Stage): string {
+  return names[0] ?? '';
+}
+
+function pickVictim(stage: Stage): string {
+  return stage.random.pick(stage.names.filter((name) => name !== steadyNode(stage)));
+}
 
 const pull: Step = {
   name: 'pull',
@@ -24,7 +35,7 @@ function broken(name: string, break_: (stage: Stage, victim: string) => Promise<
   return {
     name,
     play: async (stage, { image, names }) => {
-      const victim = stage.random.pick(stage.names);
+      const victim = pickVictim(stage);
       const pulls = stage.pull(image, names);
       await stage.pause(stage.random.below(500));
       const mend = await break_(stage, victim);
@@ -44,7 +55,7 @@ function restarted(
   return {
     name,
     play: async (stage, { image }) => {
-      const victim = stage.random.pick(stage.names);
+      const victim = pickVictim(stage);
       const pulls = stage.pull(
         image,
         stage.names.filter((other) => other !== victim),
@@ -95,12 +106,12 @@ export const STEPS: readonly Step[] = [
   restarted('node-stopped', 'SIGTERM', async () => {}),
   restarted('node-killed', 'SIGKILL', async () => {}),
   restarted('store-deleted', 'SIGTERM', async (stage, victim) => {
-    await rm(path.join(stage.node(victim).data, 'store'), { recursive: true, force: true });
+    await rm(storeDirectory(stage.node(victim)), { recursive: true });
   }),
   engineKilled,
   nodeFrozen,
   linkCut,
   seederAway,
   peerAway,
-  trackerKilled,
+  { ...trackerKilled, isEarly: true },
 ];
