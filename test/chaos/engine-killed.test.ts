@@ -51,6 +51,7 @@ suite('an engine that is killed', () => {
     await scene.engineRuns();
     // A join token may be good for one enrolment only.
     assert.equal(await scene.nodeId(), nodeId);
+    assert.ok((await scene.swarms()) > 0, 'it shares what it shared before, with nobody asking for it here');
     const image = await scene.publish(LAYER_BYTES / 4);
     const before = await scene.served();
     await scene.pull(image.tag);

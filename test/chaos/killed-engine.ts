@@ -77,6 +77,11 @@ export class KilledEngineScene {
     return String((await readNodeStatus(this.node.data))['nodeId']);
   }
 
+  /** Swarms that the engine takes part in. */
+  async swarms(): Promise<number> {
+    return ((await readNodeStatus(this.node.data))['peer'] as { swarms: number } | null)?.swarms ?? 0;
+  }
+
   /** Asks the node to end, as a service manager would that signals the whole group. */
   async endNode(): Promise<void> {
     const engine = await this.engineRuns();

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AnnounceClient } from '@sealift/bittorrent';
-import { type Clock, isAppError, type Logger } from '@sealift/core';
+import { type Clock, isAppError, type Logger, parseSwarmId } from '@sealift/core';
 import {
   ClusterManifests,
   type EnrolmentToken,
@@ -43,6 +43,10 @@ export interface SharingOptions {
   readonly log: Logger;
   /** What an engine before this one was enrolled with. */
   readonly earlier: KeptIdentity | undefined;
+  /** What it was granted, with that certificate; empty by the time that the engine runs. */
+  readonly earlierGrants: { readonly swarmId: string; readonly grant: string; readonly expiresAt: number }[];
+  /** Is told of each new grant, and of each that is gone. */
+  readonly onGrant: (grant: { swarmId: string; grant: string | undefined; expiresAt: number }) => void;
   /** Is told of each enrolment and renewal. */
   readonly onIdentity: (identity: KeptIdentity) => void;
   /** Aborts when the node is to end. */
@@ -140,6 +144,14 @@ async function startEngine(options: SharingOptions, store: BlobStore, services: 
   });
   services.defer(async () => stopListening());
   if (earlier !== undefined) takeUp(identity, earlier);
+  // They are bound to its certificate, and worth nothing with another one.
+  for (const { swarmId, ...held } of options.earlierGrants.splice(0))
+    if (identity.credentials !== undefined) grants.put(parseSwarmId(swarmId), held);
+  const stopTelling = grants.onChange((swarmId) => {
+    const { grant, expiresAt = 0 } = grants.heldFor(swarmId) ?? {};
+    options.onGrant({ swarmId, grant, expiresAt });
+  });
+  services.defer(async () => stopTelling());
   await services.start(identity);
   const ready = (options: { signal: AbortSignal }): Promise<PeerEngine> => engine.ready(options);
   const pause = new TrackerPause({ clock });

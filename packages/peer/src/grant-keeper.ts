@@ -60,6 +60,11 @@ export class GrantKeeper implements GrantSource {
     return held !== undefined && held.expiresAt > this.#clock.now() ? held.grant : undefined;
   }
 
+  /** The same with its end; also one that has ended. */
+  heldFor(swarmId: SwarmId): HeldGrant | undefined {
+    return this.#held.get(swarmId);
+  }
+
   onChange(listener: (swarmId: SwarmId) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

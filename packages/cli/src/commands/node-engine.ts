@@ -24,6 +24,7 @@ import { type Sharing, startSharing } from '../sharing.ts';
 import { readTrackerTrust } from '../tracker-trust.ts';
 
 type Config = ConfigOf<typeof NODE_OPTIONS>;
+type KeptGrant = Extract<FrontMessage, { type: 'kept-grant' }>;
 
 /** How long `ready` waits for the tracker, in ms; a node without it works as a plain proxy. */
 const FIRST_ENROLMENT_MS = 5_000;
@@ -44,6 +45,7 @@ export async function runNodeEngine(config: Config): Promise<void> {
   let sharing: Sharing | undefined;
   let tokens: RegistryTokens | undefined;
   const begun = Promise.withResolvers<KeptIdentity | undefined>();
+  const earlierGrants: KeptGrant[] = [];
   const send = (message: EngineMessage): void => void channel.send(message);
   const service = new BlobService({
     finder: { find: async (request, options) => await sharing?.blobs.find(request, options) },
@@ -60,6 +62,7 @@ export async function runNodeEngine(config: Config): Promise<void> {
     parse: (text) => parseMessage(FRONT_MESSAGES, text),
     onMessage: (message) => {
       if (message.type === 'stop') end.abort();
+      else if (message.type === 'kept-grant') earlierGrants.push(message);
       else if (message.type === 'begin') begun.resolve(parseKeptIdentity(message.identity));
       else if (message.type === 'ask') void answer(message, { sharing, config, channel });
       else if (message.type === 'accepted') noteAccepted(tokens, message);
@@ -89,6 +92,8 @@ export async function runNodeEngine(config: Config): Promise<void> {
         name: config.name ?? defaultNodeName(),
         tokens,
         earlier: await begun.promise,
+        earlierGrants,
+        onGrant: (grant) => channel.send({ type: 'grant', ...grant }),
         onIdentity: (identity) => channel.send({ type: 'identity', identity: { ...identity } }),
         clock,
         log,

@@ -23,7 +23,9 @@ type MessageTable = Readonly<Record<string, Fields>>;
 
 /** What the front of a node tells its engine. `id` is that of an open blob, chosen by the front, never used twice. */
 export const FRONT_MESSAGES = {
-  /** The first word: begin, with the identity of the engine before, if there was one. */
+  /** Before `begin`: a grant of the engine before, good with its certificate. `expiresAt` in ms since the epoch. */
+  'kept-grant': { swarmId: 'text', grant: 'text', expiresAt: 'count' },
+  /** Begin, with the identity of the engine before, if there was one. */
   begin: { identity: 'object?' },
   /** Somebody asks for a blob. The header crosses here, in memory, and nowhere else. */
   open: { id: 'count', registry: 'text', repository: 'text', digest: 'text', authorization: 'text?', isCheck: 'flag' },
@@ -51,6 +53,8 @@ export const ENGINE_MESSAGES = {
   ready: { peer: 'text?', nodeId: 'text?' },
   /** The node is enrolled, or has renewed its certificate: what the next engine may go on with. Kept in memory only. */
   identity: { identity: 'object' },
+  /** The node has another grant for a swarm, or none any more; kept as the identity is. */
+  grant: { swarmId: 'text', grant: 'text?', expiresAt: 'count' },
   /** There can be no sharing for now. With `isFinal` the engine ends; otherwise it goes on trying. */
   trouble: { code: 'text', details: 'object', isFinal: 'flag' },
   /** Sent every second: the event loop of the engine turns. */
