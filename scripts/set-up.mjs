@@ -13,7 +13,10 @@ const LOCK = path.join(ROOT, '.sealift', 'set-up.lock');
 /** Longest time to wait for another set-up of this directory, in ms. */
 const LOCK_TIMEOUT_MS = 15 * 60_000;
 /** Services that some of the packages start on a machine with an init; the tests start their own. */
-const SERVICES = ['docker.socket', 'docker.service', 'containerd.service', 'docker-registry.service'];
+const SERVICES = [
+  ...['docker.socket', 'docker.service', 'containerd.service', 'docker-registry.service'],
+  ...['podman.socket', 'podman.service', 'podman-restart.service', 'podman-auto-update.timer'],
+];
 
 /** What each door needs. */
 const PURPOSES = new Map([

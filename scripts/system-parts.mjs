@@ -13,9 +13,10 @@ import path from 'node:path';
 const PARTS = [
   { debianPackage: 'docker.io', commands: ['dockerd', 'docker'] },
   { debianPackage: 'docker-compose', commands: ['docker-compose'] },
-  { debianPackage: 'containerd', commands: ['containerd'] },
+  { debianPackage: 'containerd', commands: ['containerd', 'ctr'] },
   { debianPackage: 'docker-registry', commands: ['docker-registry'] },
   { debianPackage: 'skopeo', commands: ['skopeo'] },
+  { debianPackage: 'podman', commands: ['podman'] },
   { debianPackage: 'busybox-static', commands: [] },
   { debianPackage: 'iptables', commands: ['iptables'] },
   { debianPackage: 'iproute2', commands: ['ip', 'tc'] },

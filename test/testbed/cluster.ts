@@ -19,6 +19,8 @@ import { selfSign, UpstreamAuthority } from './upstream-pki.ts';
 
 const REGISTRY_PORT = 5000;
 const TOKEN_PORT = 5001;
+/** What Docker Hub answers to. */
+const HUB_NAMES = ['registry-1.docker.io', 'auth.docker.io'];
 
 /** Who may do what: `ci` publishes, `alice` belongs to team A, `bob` to team B. */
 const RIGHTS: Readonly<Record<string, RegistryUser['rights']>> = {
@@ -26,6 +28,9 @@ const RIGHTS: Readonly<Record<string, RegistryUser['rights']>> = {
   alice: { 'team-a/app': ['pull'], 'team-a/big': ['pull'] },
   bob: { 'team-b/app': ['pull'] },
 };
+
+/** As on Docker Hub, anybody may pull some images. */
+const HUB_RIGHTS: typeof RIGHTS = { ...RIGHTS, '': { 'library/app': ['pull'] } };
 
 /** A node with its runtime. */
 export interface DockerNode {
@@ -41,6 +46,7 @@ export class Cluster {
   readonly tokens: TokenServer;
   readonly tracker: TrackerProcess;
   readonly #issuer: TokenIssuer;
+  readonly #hub: Registry | undefined;
   readonly #dockers: Dockerd[] = [];
   readonly #nodes: NodeProcess[] = [];
   readonly #minted: string[] = [];
@@ -53,6 +59,7 @@ export class Cluster {
     tokens: TokenServer;
     tracker: TrackerProcess;
     issuer: TokenIssuer;
+    hub: Registry | undefined;
   }) {
     this.testbed = o.testbed;
     this.authority = o.authority;
@@ -60,22 +67,28 @@ export class Cluster {
     this.tokens = o.tokens;
     this.tracker = o.tracker;
     this.#issuer = o.issuer;
+    this.#hub = o.hub;
   }
 
-  /** Brings up everything but the nodes; `hosts` names the machines for those. */
+  /**
+   * Brings up everything but the nodes; `hosts` names the machines for those. With `hasHub` there is a second registry, which
+   * answers under the names of Docker Hub.
+   */
   static async start({
     hosts,
     remote = [],
+    hasHub = false,
     tracker: options = {},
   }: {
     hosts: readonly string[];
     /** Those of them that stand at another site. */
     remote?: readonly string[];
+    hasHub?: boolean;
     tracker?: ProcessOptions;
   }): Promise<Cluster> {
     const testbed = await Testbed.start({
       hosts: {
-        registry: ['registry.test', 'auth.test', 'other.test'],
+        registry: ['registry.test', 'auth.test', 'other.test', ...(hasHub ? HUB_NAMES : [])],
         tracker: ['tracker.test'],
         ...Object.fromEntries(hosts.map((name) => [name, []])),
       },
@@ -84,20 +97,32 @@ export class Cluster {
     try {
       const host = testbed.network.host('registry');
       const authority = await UpstreamAuthority.create(path.join(testbed.directory, 'pki'), 'Upstream Test CA');
-      const dnsNames = ['registry.test', 'auth.test'];
+      const dnsNames = ['registry.test', 'auth.test', ...HUB_NAMES];
       const tls = await authority.issue('registry', { dnsNames, addresses: [host.address] });
       const issuer = await createIssuer(testbed.directory);
-      const tokens = await TokenServer.start(host, { port: TOKEN_PORT, tls, issuer, rights: RIGHTS });
-      const registry = await Registry.start(host, {
-        dnsName: 'registry.test',
-        port: REGISTRY_PORT,
+      const tokens = await TokenServer.start(host, {
+        port: TOKEN_PORT,
         tls,
-        authority: authority.certificate,
-        auth: { realm: `https://auth.test:${TOKEN_PORT}/token`, issuer },
+        issuer,
+        rights: hasHub ? HUB_RIGHTS : RIGHTS,
       });
+      const start = (dnsName: string, port: number, realm: string): Promise<Registry> =>
+        Registry.start(host, {
+          dnsName,
+          port,
+          tls,
+          authority: authority.certificate,
+          auth: { realm: `https://${realm}:${TOKEN_PORT}/token`, issuer },
+        });
+      const registry = await start('registry.test', REGISTRY_PORT, 'auth.test');
+      const hub = hasHub ? await start('registry-1.docker.io', 443, 'auth.docker.io') : undefined;
       const upstream = { name: registry.name, authority: authority.certificate };
-      const tracker = new TrackerProcess(testbed.network.host('tracker'), upstream, options);
-      const cluster = new Cluster({ testbed, authority, registry, tokens, tracker, issuer });
+      const hubFlags = hub === undefined ? [] : flagsOfHub(authority);
+      const tracker = new TrackerProcess(testbed.network.host('tracker'), upstream, {
+        ...options,
+        flags: [...hubFlags, ...(options.flags ?? [])],
+      });
+      const cluster = new Cluster({ testbed, authority, registry, tokens, tracker, issuer, hub });
       await tracker.start();
       cluster.#joinToken = await tracker.createToken();
       return cluster;
@@ -109,6 +134,12 @@ export class Cluster {
 
   get upstream(): UpstreamRegistry {
     return { name: this.registry.name, authority: this.authority.certificate };
+  }
+
+  /** The registry that answers as Docker Hub. */
+  get hub(): Registry {
+    if (this.#hub === undefined) throw new Error('the cluster has no Docker Hub');
+    return this.#hub;
   }
 
   get joinToken(): JoinToken {
@@ -136,7 +167,13 @@ export class Cluster {
   async startLightNode(name: string, options: ProcessOptions = {}): Promise<NodeProcess> {
     const host = this.testbed.network.host(name);
     await this.trust(name, this.registry.name, this.authority.certificate);
-    const node = await NodeProcess.start(host, { registry: this.upstream, token: this.joinToken, ...options });
+    const hubFlags = this.#hub === undefined ? [] : flagsOfHub(this.authority);
+    const node = await NodeProcess.start(host, {
+      registry: this.upstream,
+      token: this.joinToken,
+      ...options,
+      flags: [...hubFlags, ...(options.flags ?? [])],
+    });
     this.#nodes.push(node);
     return node;
   }
@@ -186,11 +223,15 @@ export class Cluster {
     return files.map((file) => path.join(directory, file));
   }
 
-  /** Builds an image and publishes it as `repository:1`. */
-  async publish(repository: string, o: Parameters<typeof buildImage>[1]): Promise<Image> {
+  /** Builds an image and publishes it as `repository:1`, in the registry if no other is named. */
+  async publish(
+    repository: string,
+    o: Parameters<typeof buildImage>[1],
+    { registry = this.registry }: { registry?: Registry } = {},
+  ): Promise<Image> {
     const image = await buildImage(path.join(this.testbed.directory, `image-${o.seed}`), o);
     const user = { name: 'ci', ...this.tokens.user('ci') };
-    const { registry, authority } = this;
+    const { authority } = this;
     await pushImage(registry.host, { image, registry, repository, authority: authority.certificate, user });
     return image;
   }
@@ -227,6 +268,10 @@ export class Cluster {
       await this.testbed.stop();
     }
   }
+}
+
+function flagsOfHub({ certificate }: UpstreamAuthority): string[] {
+  return ['--registry', 'docker.io', '--registry-ca', `docker.io=${certificate}`];
 }
 
 async function createIssuer(directory: string): Promise<TokenIssuer> {

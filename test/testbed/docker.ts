@@ -18,9 +18,23 @@ export class Dockerd {
 
   /**
    * Starts the daemon. `proxy` (`host:port`) becomes its HTTPS proxy, as an operator would set it. Containers use the
-   * host's network, for the daemon gets neither bridge nor firewall.
+   * host's network, for the daemon gets neither bridge nor firewall. `flags` are more of its command line, `env` of its
+   * environment.
    */
-  static async start(host: Host, { runName, proxy }: { runName: RunName; proxy?: string }): Promise<Dockerd> {
+  static async start(
+    host: Host,
+    {
+      runName,
+      proxy,
+      flags = [],
+      env: more = {},
+    }: {
+      runName: RunName;
+      proxy?: string;
+      flags?: readonly string[];
+      env?: Readonly<Record<string, string>>;
+    },
+  ): Promise<Dockerd> {
     const socket = path.join(host.directory, 'docker.sock');
     const env: Record<string, string> =
       proxy === undefined
@@ -40,8 +54,9 @@ export class Dockerd {
         ...['--bridge=none', '--iptables=false', '--ip6tables=false'],
         // A cgroup by the name of the run, so that the reaper can tell what is ours.
         ...['--exec-opt', 'native.cgroupdriver=cgroupfs', '--cgroup-parent', `/${runName}`],
+        ...flags,
       ],
-      { env },
+      { env: { ...env, ...more } },
     );
     await service.waitFor('its socket', (line) => line.includes('API listen on') || undefined);
     return new Dockerd(host, socket, service);

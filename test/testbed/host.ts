@@ -15,6 +15,9 @@ mount --bind "$1/hosts" /etc/hosts
 mount --bind "$1/resolv.conf" /etc/resolv.conf
 mount --bind "$1/docker-etc" /etc/docker
 mount --bind "$1/run-containerd" /run/containerd
+for name in containerd containers; do
+  if [ -d "$1/$name-etc" ]; then mount --bind "$1/$name-etc" "/etc/$name"; fi
+done
 network=$2; shift 2
 exec nsenter --net="$network" -- "$@"`;
 

@@ -43,7 +43,9 @@ export class Network {
     const logDirectory = path.join(root, 'log');
     await mkdir(logDirectory, { recursive: true });
     // Mount points of Host; a machine where dockerd never ran lacks them.
-    for (const directory of ['/etc/docker', '/run/containerd']) await mkdir(directory, { recursive: true });
+    for (const directory of ['/etc/docker', '/etc/containerd', '/etc/containers', '/run/containerd']) {
+      await mkdir(directory, { recursive: true });
+    }
     const names = Object.entries(plan.hosts);
     const hostsFile = ['127.0.0.1 localhost']
       .concat(names.map(([name, aliases], index) => `${addressOf(index)} ${[name, ...aliases].join(' ')}`))
