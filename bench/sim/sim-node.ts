@@ -302,9 +302,10 @@ export class SimNode {
     }
   }
 
-  #updateInterest(link: Link): void {
+  /** As `Swarm` does: that a peer has nothing for us waits for the next tick. */
+  #updateInterest(link: Link, { isLossTold = this.held.isFull } = {}): void {
     const isInterested = !this.held.isFull && link.wantedCount > 0;
-    if (link.isInterested === isInterested) return;
+    if (link.isInterested === isInterested || !(isInterested || isLossTold)) return;
     link.isInterested = isInterested;
     this.messages.interest += 1;
     this.send(link, (mirror) => mirror.node.peerInterested(mirror, isInterested));
@@ -335,7 +336,10 @@ export class SimNode {
   #tick(): void {
     if (this.isGone || this.#world.isOver) return;
     const now = this.#world.queue.now();
-    for (const link of this.links.values()) this.#watch(link, now);
+    for (const link of this.links.values()) {
+      this.#watch(link, now);
+      this.#updateInterest(link, { isLossTold: true });
+    }
     if (!this.held.isFull) {
       this.#scheduler.dropIdle();
       for (const link of this.links.values()) this.#fill(link);

@@ -56,6 +56,14 @@ test('the largest blob is accepted with the piece length chosen for it', () => {
   assert.equal(pieceGeometry(MAX_BLOB_SIZE, pieceLengthFor(MAX_BLOB_SIZE)).pieceCount, 16_384);
 });
 
+test('a blob is cut into enough pieces to trade and not into many more', () => {
+  for (const mib of [16, 32, 64, 100, 128, 500]) {
+    const size = mib * 2 ** 20;
+    const pieces = pieceGeometry(size, pieceLengthFor(size)).pieceCount;
+    assert.ok(pieces >= 64 && pieces <= 512, `${pieces} pieces of ${mib} MiB`);
+  }
+});
+
 test('a piece outside the blob has no size', () => {
   const geometry = pieceGeometry(BLOCK_LENGTH * 3, BLOCK_LENGTH);
   for (const index of [-1, 3, 0.5, Number.NaN]) {

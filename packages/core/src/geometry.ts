@@ -35,10 +35,12 @@ export function pieceGeometry(size: number, pieceLength: number): PieceGeometry 
 
 /**
  * The piece length that a seeder chooses for a blob of `size` bytes: small enough that a swarm of a small layer has
- * pieces to trade, large enough that the hash list of a huge one stays short.
+ * pieces to trade, large enough that the hash list of a huge one stays short: some hundred pieces, as each is told to every
+ * neighbour.
  */
 export function pieceLengthFor(size: number): number {
-  if (size <= 128 * MIB) return 256 * KIB;
+  if (size <= 48 * MIB) return 256 * KIB;
+  if (size <= 128 * MIB) return 512 * KIB;
   if (size <= 4096 * MIB) return MIB;
   return MAX_PIECE_LENGTH;
 }

@@ -7,8 +7,8 @@ import type { Swarm } from './swarm.ts';
 const PROGRESS_INTERVAL_MS = 1_000;
 /** A batch of hashes is signed once so many bytes of pieces wait for it. */
 export const HASH_BATCH_BYTES = 2 * 1024 * 1024;
-const BATCH_PAUSE_PER_PEER_MS = 4;
-const MAX_BATCH_PAUSE_MS = 60;
+const BATCH_PAUSE_PER_PEER_MS = 8;
+const MAX_BATCH_PAUSE_MS = 120;
 
 /**
  * The same, in ms after the batch before, at the latest. Each node verifies each batch and passes it on, so that one for each
@@ -16,7 +16,7 @@ const MAX_BATCH_PAUSE_MS = 60;
  * fetch meanwhile.
  */
 export function hashBatchPauseMs(peers: number): number {
-  return Math.min(peers * BATCH_PAUSE_PER_PEER_MS, MAX_BATCH_PAUSE_MS);
+  return Math.min(Math.max(0, peers - 1) * BATCH_PAUSE_PER_PEER_MS, MAX_BATCH_PAUSE_MS);
 }
 
 /** The seeder's side of a swarm: pieces go in as they are read from the registry, and are offered at once. */

@@ -1,7 +1,7 @@
 /** The seeder is told so soon of a piece, in ms: it has others wait for it. */
 export const SEEDER_NEWS_PAUSE_MS = 20;
-const NEWS_PAUSE_PER_PEER_MS = 4;
-const MAX_NEWS_PAUSE_MS = 80;
+const NEWS_PAUSE_PER_PEER_MS = 6;
+const MAX_NEWS_PAUSE_MS = 120;
 
 /**
  * Haves for the others are gathered for so long, in ms: a write costs both ends more than the nine bytes that it carries,

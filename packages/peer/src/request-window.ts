@@ -6,9 +6,10 @@ const SAMPLE_MS = 20;
 const MIN_QUEUE_MS = 20;
 /**
  * Time that one block may take at the rate of its peer, in ms. On a slow link blocks stay short, so that requests can be
- * taken back, given to others and found overdue bit by bit; on a fast one each costs more than its bytes.
+ * taken back, given to others and found overdue bit by bit; on a fast one each costs more than its bytes, and a swarm's
+ * many connections share one link.
  */
-const BLOCK_MS = 2;
+const BLOCK_MS = 20;
 /** Round trips kept in flight: one on the way, one being served. */
 const ROUND_TRIPS = 2;
 

@@ -403,8 +403,7 @@ export class Swarm implements ConnectionHost {
     for (const connection of [...this.#connections]) {
       connection.tick();
       this.#tellProgress(connection);
-      // It also depends on what others have.
-      if (connection.isFar) this.#updateInterest(connection);
+      this.#updateInterest(connection, { isLossTold: true });
     }
     this.#fetcher.tick();
     this.#seeding.tick();
@@ -761,9 +760,14 @@ export class Swarm implements ConnectionHost {
     this.#updateInterest(connection);
   }
 
-  #updateInterest(connection: Connection): void {
-    const isWanted = this.#fetcher.isActive && connection.wantedCount > 0;
-    connection.setInterested(isWanted && (!connection.isFar || this.#wantsFar(connection)));
+  /**
+   * Tells the peer what has changed in our interest. While we fetch, that it has nothing for us waits for the next tick: in a
+   * swarm where all move on together it has something again in a moment, and each change costs both ends several messages.
+   */
+  #updateInterest(connection: Connection, { isLossTold = connection.isFar } = {}): void {
+    const { isActive } = this.#fetcher;
+    const isWanted = isActive && connection.wantedCount > 0 && (!connection.isFar || this.#wantsFar(connection));
+    if (isWanted || isLossTold || !isActive) connection.setInterested(isWanted);
   }
 
   /** A far peer would give us a slot for nothing if we only wanted of it what we get from others of our zone. */
