@@ -3,7 +3,6 @@ import type { Service } from '../service-stack.ts';
 import type { EngineMessage, FrontMessage } from './engine-messages.ts';
 import type { EngineRun, ProcessEnd } from './engine-process.ts';
 import { KeptGrants } from './kept-grants.ts';
-import { KeptGrants } from './kept-grants.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
 /** How often a sign of life is looked for, in ms, and how many times in a row there may be none: an engine gives one each second. */
@@ -52,7 +51,6 @@ export class EngineSupervisor implements Service {
   #restart: NodeJS.Timeout | undefined;
   /** Of the last engine: certificate and key, so that the next one need not enrol. */
   #identity: Record<string, unknown> | undefined;
-  readonly #grants = new KeptGrants();
   readonly #grants = new KeptGrants();
 
   constructor(options: {
@@ -150,7 +148,6 @@ export class EngineSupervisor implements Service {
     });
     this.#run = run;
     for (const message of this.#grants.messages()) run.send(message);
-    for (const message of this.#grants.messages()) run.send(message);
     run.send({ type: 'begin', identity: this.#identity });
     void run.ended.then((end) => this.#ended(run, end));
   }
@@ -171,9 +168,6 @@ export class EngineSupervisor implements Service {
         return;
       case 'identity':
         this.#identity = message.identity;
-        return;
-      case 'grant':
-        this.#grants.take(message);
         return;
       case 'grant':
         this.#grants.take(message);
