@@ -38,6 +38,10 @@ const registryCa = list('--registry-ca', parseRegistryFile, {
   placeholder: 'REGISTRY=FILE',
   help: 'PEM file with the CA of a registry that the system does not trust; may be given several times',
 });
+const registryCerts = optional('--registry-certs', parseText, {
+  placeholder: 'DIR',
+  help: "directory with CAs and client certificates for registries, laid out as Docker's or containerd's certs.d; read at start",
+});
 const registryTokenKeys = list('--registry-token-keys', parseRegistryKeySource, {
   placeholder: 'REGISTRY=FILE|URL',
   help: 'keys that sign the tokens of a registry: a file with a JWKS, or with public keys and certificates in PEM, or the https URL of a JWKS; may be given several times',
@@ -79,6 +83,11 @@ export const TRACKER_OPTIONS = {
   }),
   registry,
   registryCa,
+  registryCerts,
+  registryCertsSuffice: toggle(
+    '--registry-certs-suffice',
+    "take a registry's yes to the tracker's own client certificate for a yes to any node of the cluster",
+  ),
   registryTokenKeys,
   registryTokenIssuer,
   tokenCheck,
@@ -200,6 +209,7 @@ export const NODE_OPTIONS = {
     placeholder: 'IP:PORT',
     help: 'the peer address to announce; by default the address from which the tracker sees this node',
   }),
+  registryCerts,
   certsDirectory: optional('--certs-directory', parseText, {
     placeholder: 'DIR',
     help: "the runtime's trust directory, for Docker /etc/docker/certs.d; the intercept CA is written there and removed at stop",

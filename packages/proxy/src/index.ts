@@ -16,4 +16,3 @@ export type {
 } from './ports.ts';
 export { ProxyServer, type ProxyServerOptions } from './proxy-server.ts';
 export { INTERCEPT_CA_FILE, TrustFiles, type TrustFilesOptions } from './trust-files.ts';
-export { readUpstreamAnchors } from './upstream-anchors.ts';

@@ -4,9 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parseRegistryHost, silentLogger } from '@sealift/core';
-import { createLoopbackCertificate } from '@sealift/testkit';
 import { TrustFiles } from './trust-files.ts';
-import { readUpstreamAnchors } from './upstream-anchors.ts';
 
 const REGISTRY = parseRegistryHost('registry.test:5000');
 const OURS = 'sealift-intercept.crt';
@@ -105,21 +103,4 @@ test('a place that takes no directories is heard of at once', async (t) => {
   });
   t.after(() => files.stop());
   await assert.rejects(files.start(), { code: 'ENOENT' });
-});
-
-test('the user’s certificates are read, ours and what is no certificate are not', async (t) => {
-  const { caPem } = await createLoopbackCertificate();
-  const { certsDirectory, directory, make } = await setUp(t, caPem);
-  const read = () => readUpstreamAnchors({ certsDirectory, registry: REGISTRY, log: silentLogger });
-  assert.equal(await read(), undefined);
-  const files = make();
-  await files.start();
-  t.after(() => files.stop());
-  assert.equal(await read(), undefined);
-  await writeFile(join(directory, 'bad.crt'), 'no certificate');
-  await writeFile(join(directory, 'ca.pem'), caPem);
-  await mkdir(join(directory, 'directory.crt'));
-  assert.equal(await read(), undefined);
-  await writeFile(join(directory, 'ca.crt'), `text before\n${caPem}\ntext behind`);
-  assert.equal(await read(), `${caPem.trim()}\n`);
 });

@@ -4,7 +4,7 @@ import https from 'node:https';
 import { isIP } from 'node:net';
 import { createSecureContext, getCACertificates } from 'node:tls';
 import type { RegistryHost } from '@sealift/core';
-import { type RegistryConfig, upstreamOrigin } from '@sealift/registry';
+import { type ClientCertificate, type RegistryConfig, upstreamOrigin } from '@sealift/registry';
 import type { ProxyLimits } from './limits.ts';
 
 /** A request head as it goes upstream. */
@@ -34,6 +34,7 @@ export class RegistryUpstream implements Upstream {
   readonly #origin: URL;
   readonly #limits: ProxyLimits;
   readonly #caPem: string | undefined;
+  readonly #client: ClientCertificate | undefined;
   #agents: { readonly pool: https.Agent; readonly single: https.Agent } | undefined;
 
   constructor({ config, limits }: { config: RegistryConfig; limits: ProxyLimits }) {
@@ -41,11 +42,12 @@ export class RegistryUpstream implements Upstream {
     this.#origin = new URL(upstreamOrigin(config.registry));
     this.#limits = limits;
     this.#caPem = config.caPem;
+    this.#client = config.client;
   }
 
   /** Reads the trust anchors, if that was not done yet. */
   warmUp(): void {
-    this.#agents ??= createAgents(this.#caPem);
+    this.#agents ??= createAgents(this.#caPem, this.#client);
   }
 
   get name(): string {
@@ -58,7 +60,7 @@ export class RegistryUpstream implements Upstream {
   }
 
   open({ method, path, headers }: UpstreamRequest, { isFresh }: { isFresh: boolean }): ClientRequest {
-    this.#agents ??= createAgents(this.#caPem);
+    this.#agents ??= createAgents(this.#caPem, this.#client);
     const hostname = this.#origin.hostname.replace(/^\[|\]$/g, '');
     return https.request({
       host: hostname,
@@ -104,13 +106,22 @@ export function plainUpstream(
   };
 }
 
-/** Agents that trust what Node and the machine trust, and `caPem`: who can pull without us must be able to with us. */
-function createAgents(caPem: string | undefined): { pool: https.Agent; single: https.Agent } {
+/**
+ * Agents that trust what Node and the machine trust, and `caPem`, and show `client`: who can pull without us must be able to with
+ * us.
+ */
+function createAgents(
+  caPem: string | undefined,
+  client: ClientCertificate | undefined,
+): { pool: https.Agent; single: https.Agent } {
   const roots = new Set([...getCACertificates('default'), ...getCACertificates('system')]);
   // One context for all connections: parsing the roots for each of them costs more than the handshake. Verification is
   // demanded in so many words, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch it off.
   const trust = {
-    secureContext: createSecureContext({ ca: [...roots, ...(caPem === undefined ? [] : [caPem])] }),
+    secureContext: createSecureContext({
+      ca: [...roots, ...(caPem === undefined ? [] : [caPem])],
+      ...(client === undefined ? {} : { cert: client.certificatePem, key: client.privateKeyPem }),
+    }),
     rejectUnauthorized: true,
   };
   return {

@@ -91,6 +91,11 @@ export class RegistryClient {
     return this.#connections.has(registry);
   }
 
+  /** Whether it is shown a client certificate of this process, so that its yes may be one to that. */
+  showsCertificate(registry: RegistryHost): boolean {
+    return this.#connections.showsCertificate(registry);
+  }
+
   /**
    * Asks whether whoever holds `authorization` may pull `blob`, by a HEAD of that very blob. A redirect alone proves nothing:
    * the blob's first byte is asked for where it leads, and if nothing comes from there, at the registry, as a client that pulls

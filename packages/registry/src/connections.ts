@@ -1,8 +1,9 @@
 import type { SecureContext } from 'node:tls';
 import { AppError, type RegistryHost } from '@sealift/core';
-import { Agent, type Dispatcher } from 'undici';
+import { Agent, type Dispatcher, Pool } from 'undici';
 import type { RegistryConfig } from './registry-config.ts';
-import { checkTrustAnchors, createTrust } from './trust.ts';
+import { checkClientCertificate, checkTrustAnchors, createTrust } from './trust.ts';
+import { upstreamOrigin } from './upstream.ts';
 
 /**
  * Connections to one host for each purpose. Two pools, so that long blob transfers cannot keep the short calls waiting on
@@ -20,29 +21,48 @@ export type Purpose = keyof typeof MAX_CONNECTIONS;
 /** Where the client gets its connections from. */
 export interface Connections {
   has(registry: RegistryHost): boolean;
+  /** Whether a certificate of ours is shown to it. */
+  showsCertificate(registry: RegistryHost): boolean;
   /** Throws `REGISTRY_UNKNOWN`. */
   dispatcher(registry: RegistryHost, purpose: Purpose): Dispatcher;
   close(): Promise<void>;
 }
 
-/** A pool of verified TLS connections. `trust` is shared by all of them: parsing it for each costs 25 ms a time. */
+/**
+ * A pool of verified TLS connections. `trust` is shared by all of them: parsing it for each costs 25 ms a time. `own` has its
+ * own, for the one origin that gets to see a certificate of ours.
+ */
 export function createAgent({
   trust,
+  own,
   connectTimeoutMs,
   maxConnections,
 }: {
   trust: SecureContext;
+  own?: { readonly origin: string; readonly trust: SecureContext } | undefined;
   connectTimeoutMs: number;
   maxConnections: number;
 }): Agent {
+  // Set, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch verification off.
+  const verified = { rejectUnauthorized: true, timeout: connectTimeoutMs };
   return new Agent({
     connections: maxConnections,
     maxOrigins: MAX_ORIGINS,
     maxHeaderSize: MAX_HEADER_BYTES,
     // HTTP/1.1 is what registries and their clients speak to each other everywhere, one blob for each connection.
     allowH2: false,
-    // Set, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch verification off.
-    connect: { secureContext: trust, rejectUnauthorized: true, timeout: connectTimeoutMs },
+    connect: { secureContext: trust, ...verified },
+    ...(own === undefined
+      ? {}
+      : {
+          factory: (origin: string | URL, options: object) => {
+            const isOwn = new URL(origin).origin === own.origin;
+            return new Pool(origin, {
+              ...options,
+              connect: { secureContext: isOwn ? own.trust : trust, ...verified },
+            });
+          },
+        }),
   });
 }
 
@@ -53,15 +73,22 @@ export class ConnectionPools implements Connections {
   readonly #agents = new Map<RegistryHost, Readonly<Record<Purpose, Agent>>>();
   #isClosed = false;
 
-  /** Throws `CONFIG_INVALID` for trust anchors that cannot be read. */
+  /** Throws `CONFIG_INVALID` for trust anchors and client certificates that cannot be read. */
   constructor(options: { registries: readonly RegistryConfig[]; connectTimeoutMs: number }) {
-    for (const { caPem } of options.registries) if (caPem !== undefined) checkTrustAnchors(caPem);
+    for (const { caPem, client } of options.registries) {
+      if (caPem !== undefined) checkTrustAnchors(caPem);
+      if (client !== undefined) checkClientCertificate(client);
+    }
     this.#configs = new Map(options.registries.map((config) => [config.registry, { ...config }]));
     this.#connectTimeoutMs = options.connectTimeoutMs;
   }
 
   has(registry: RegistryHost): boolean {
     return this.#configs.has(registry);
+  }
+
+  showsCertificate(registry: RegistryHost): boolean {
+    return this.#configs.get(registry)?.client !== undefined;
   }
 
   dispatcher(registry: RegistryHost, purpose: Purpose): Dispatcher {
@@ -83,12 +110,15 @@ export class ConnectionPools implements Connections {
     await Promise.all(agents.map((agent) => agent.destroy()));
   }
 
-  #open({ caPem }: RegistryConfig): Readonly<Record<Purpose, Agent>> {
-    const trust = createTrust(caPem);
-    const connectTimeoutMs = this.#connectTimeoutMs;
+  #open({ registry, caPem, client }: RegistryConfig): Readonly<Record<Purpose, Agent>> {
+    const common = {
+      trust: createTrust(caPem),
+      own: client && { origin: upstreamOrigin(registry), trust: createTrust(caPem, client) },
+      connectTimeoutMs: this.#connectTimeoutMs,
+    };
     return {
-      calls: createAgent({ trust, connectTimeoutMs, maxConnections: MAX_CONNECTIONS.calls }),
-      blobs: createAgent({ trust, connectTimeoutMs, maxConnections: MAX_CONNECTIONS.blobs }),
+      calls: createAgent({ ...common, maxConnections: MAX_CONNECTIONS.calls }),
+      blobs: createAgent({ ...common, maxConnections: MAX_CONNECTIONS.blobs }),
     };
   }
 }

@@ -16,7 +16,7 @@ export {
 export type { HeadVerdict } from './head-verdict.ts';
 export { formatManifestPath, type ManifestReference, parseManifestPath } from './manifest-path.ts';
 export { type ImageReference, parseImageReference } from './reference.ts';
-export type { RegistryConfig } from './registry-config.ts';
+export type { ClientCertificate, RegistryConfig } from './registry-config.ts';
 export type { TokenRights } from './registry-token/claims.ts';
 export { bearerJwt } from './registry-token/compact-token.ts';
 export { KeyFile } from './registry-token/key-file.ts';
@@ -26,4 +26,5 @@ export { RemoteKeys } from './registry-token/remote-keys.ts';
 export { type SigningKey, suits } from './registry-token/signing-key.ts';
 export { retryAfterOf } from './retry-after.ts';
 export { fetchToken } from './token.ts';
+export { checkClientCertificate } from './trust.ts';
 export { upstreamOrigin } from './upstream.ts';

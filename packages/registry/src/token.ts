@@ -3,6 +3,7 @@ import type { BearerChallenge } from './auth-challenge.ts';
 import { basicAuthorization, checkAuthorization } from './authorization.ts';
 import { createAgent } from './connections.ts';
 import { discard, exchange, readBody } from './exchange.ts';
+import type { ClientCertificate } from './registry-config.ts';
 import { checkTrustAnchors, createTrust } from './trust.ts';
 
 /** Longest answer of a token server, in bytes: the token twice, a refresh token, and room. */
@@ -21,18 +22,26 @@ export async function fetchToken({
   scope = challenge.scope,
   credentials,
   caPem,
+  own,
   signal,
 }: {
   challenge: BearerChallenge;
   scope?: string | undefined;
   credentials?: { username: string; password: string } | undefined;
   caPem?: string | undefined;
+  /** What is shown to a realm at the registry's own origin. */
+  own?: { readonly origin: string; readonly client: ClientCertificate } | undefined;
   signal: AbortSignal;
 }): Promise<string> {
   const url = tokenUrl(challenge, scope);
   const credential = credentials === undefined ? {} : { authorization: basicAuthorization(credentials) };
   if (caPem !== undefined) checkTrustAnchors(caPem);
-  const dispatcher = createAgent({ trust: createTrust(caPem), connectTimeoutMs: TOKEN_TIMEOUT_MS, maxConnections: 1 });
+  const client = own?.origin === url.origin ? own.client : undefined;
+  const dispatcher = createAgent({
+    trust: createTrust(caPem, client),
+    connectTimeoutMs: TOKEN_TIMEOUT_MS,
+    maxConnections: 1,
+  });
   try {
     const answer = await exchange(url, {
       method: 'GET',

@@ -1,6 +1,7 @@
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { AppError } from '@sealift/core';
+import type { ClientCertificate } from './registry-config.ts';
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]{1,20000}-----END CERTIFICATE-----/g;
 
@@ -8,16 +9,18 @@ let systemAnchors: readonly string[] | undefined;
 let systemTrust: SecureContext | undefined;
 
 /**
- * A TLS context that trusts Node's roots, the system's store, and `caPem` on top. One with `caPem` costs some 30 ms, and
- * the first of a process 100 ms more: make one for each registry, never one for each request. `caPem` must have passed
- * {@link checkTrustAnchors}.
+ * A TLS context that trusts Node's roots, the system's store, and `caPem` on top, and shows `client` to who asks for it. One of
+ * its own costs some 30 ms, and the first of a process 100 ms more: make one for each registry, never one for each request.
+ * `caPem` must have passed {@link checkTrustAnchors}, and `client` {@link checkClientCertificate}.
  */
-export function createTrust(caPem: string | undefined): SecureContext {
+export function createTrust(caPem: string | undefined, client?: ClientCertificate): SecureContext {
   // The system's store is what the container runtime trusts: whoever can pull without us must be able to with us.
   systemAnchors ??= [...new Set([...getCACertificates('default'), ...getCACertificates('system')])];
   // A `ca` replaces Node's roots, so they are listed too.
-  if (caPem !== undefined) return createSecureContext({ ca: [...systemAnchors, ...splitPem(caPem)] });
-  systemTrust ??= createSecureContext({ ca: [...systemAnchors] });
+  const ca = [...systemAnchors, ...(caPem === undefined ? [] : splitPem(caPem))];
+  if (client !== undefined) return createSecureContext({ ca, cert: client.certificatePem, key: client.privateKeyPem });
+  if (caPem !== undefined) return createSecureContext({ ca });
+  systemTrust ??= createSecureContext({ ca });
   return systemTrust;
 }
 
@@ -33,6 +36,22 @@ export function checkTrustAnchors(caPem: string): void {
   if (certificates.length === 0 || certificates.length !== announced) {
     throw new AppError('CONFIG_INVALID', { reason: 'the trust anchors of a registry are not certificates in PEM' });
   }
+}
+
+/** Throws `CONFIG_INVALID` unless the first certificate of `client` can be read and its key is the one beside it. */
+export function checkClientCertificate({ certificatePem, privateKeyPem }: ClientCertificate): void {
+  let isPair = false;
+  try {
+    isPair = new X509Certificate(certificatePem).checkPrivateKey(createPrivateKey(privateKeyPem));
+  } catch {
+    // No cause on purpose: what OpenSSL says of a key is nobody's business.
+    throw new AppError('CONFIG_INVALID', {
+      reason: 'a client certificate or its key cannot be read',
+      advice: 'Write both in PEM, the key without a passphrase.',
+    });
+  }
+  if (!isPair)
+    throw new AppError('CONFIG_INVALID', { reason: 'a client certificate and its key do not belong together' });
 }
 
 function splitPem(pem: string): readonly string[] {

@@ -17,6 +17,8 @@ export interface FakeRegistryOptions {
   readonly isRedirecting?: boolean;
   /** Names in its certificate, for a registry that is not what it says. @default loopback */
   readonly certifiedFor?: CertifiedNames;
+  /** The registry itself hears only those who show a certificate of this CA. CDN and realm ask for none. */
+  readonly clientCaPem?: string;
 }
 
 /** What was asked about one blob, at the registry or its CDN. */
@@ -58,6 +60,7 @@ export class FakeRegistry {
   readonly requests: FakeRequest[] = [];
   readonly #auth: 'anonymous' | 'basic' | 'bearer';
   readonly #certifiedFor: CertifiedNames | undefined;
+  readonly #clientCaPem: string | undefined;
   readonly #faults = new FakeFaults();
   readonly #held = new Map<Digest, HeldBody>();
   readonly #blobs = new Map<Digest, Uint8Array>();
@@ -69,7 +72,8 @@ export class FakeRegistry {
   /** Blob requests are sent on to the CDN. Can be switched at any time. */
   isRedirecting: boolean;
 
-  constructor({ auth = 'anonymous', isRedirecting = false, certifiedFor }: FakeRegistryOptions = {}) {
+  constructor({ auth = 'anonymous', isRedirecting = false, certifiedFor, clientCaPem }: FakeRegistryOptions = {}) {
+    this.#clientCaPem = clientCaPem;
     this.#certifiedFor = certifiedFor;
     this.#auth = auth;
     this.isRedirecting = isRedirecting;
@@ -80,12 +84,16 @@ export class FakeRegistry {
     if (this.#servers !== undefined) return;
     this.#certificate ??= await createLoopbackCertificate(this.#certifiedFor);
     const serve = (at: FakeRequest['at'], handle: (request: IncomingMessage, response: ServerResponse) => void) =>
-      new LoopbackServer(this.#theCertificate(), (request, response) => {
-        const { method = 'GET', url = '/', headers } = request;
-        this.requests.push({ at, method, path: url, headers });
-        handle(request, response);
-        this.#events.emit('request');
-      });
+      new LoopbackServer(
+        this.#theCertificate(),
+        (request, response) => {
+          const { method = 'GET', url = '/', headers } = request;
+          this.requests.push({ at, method, path: url, headers });
+          handle(request, response);
+          this.#events.emit('request');
+        },
+        { clientCaPem: at === 'registry' ? this.#clientCaPem : undefined },
+      );
     this.#servers = {
       registry: serve('registry', (request, response) => this.#serveRegistry(request, response)),
       cdn: serve('cdn', (request, response) => this.#serveCdn(request, response)),

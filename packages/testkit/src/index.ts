@@ -1,5 +1,6 @@
 /** Fixtures and fakes for tests only: keys and certificates made at run time, a clock that obeys, a hostile cast. */
 export { buildCsr, type CsrChange } from './build-csr.ts';
+export { createClientCertificate, type TestClientCertificate } from './client-certificate.ts';
 export { FakeClock } from './fake-clock.ts';
 export type { FakeFault, FakeFaultRule } from './fake-faults.ts';
 export { type FakeBlobCounts, FakeRegistry, type FakeRegistryOptions, type FakeRequest } from './fake-registry.ts';

@@ -11,9 +11,15 @@ export class LoopbackServer {
   readonly #sockets = new Set<Duplex>();
   readonly #onIdle = new Set<() => void>();
 
-  constructor(certificate: LoopbackCertificate, handle: (request: IncomingMessage, response: ServerResponse) => void) {
+  /** With `clientCaPem` only those are heard who show a certificate of that CA. */
+  constructor(
+    certificate: LoopbackCertificate,
+    handle: (request: IncomingMessage, response: ServerResponse) => void,
+    { clientCaPem }: { clientCaPem?: string | undefined } = {},
+  ) {
+    const clients = clientCaPem === undefined ? {} : { requestCert: true, rejectUnauthorized: true, ca: clientCaPem };
     this.#server = createServer(
-      { cert: certificate.certificatePem, key: certificate.privateKeyPem },
+      { cert: certificate.certificatePem, key: certificate.privateKeyPem, ...clients },
       (request, response) => {
         request.on('error', () => {});
         response.on('error', () => {});

@@ -21,6 +21,11 @@ export interface TrackerConfig {
    * `registry/repository`, once the registry has shown that anybody may pull the blob. @default []
    */
   readonly publicRepositories?: readonly PublicRepository[];
+  /**
+   * Takes a registry's yes to the tracker's own client certificate for a yes to whoever asks. For registries that ask for
+   * nothing else: every node of the cluster may pull from them then. @default false
+   */
+  readonly registryCertsSuffice?: boolean;
   /** Time between a node's announces, in ms. @default 30_000 */
   readonly announceIntervalMs?: number;
   readonly limits?: Partial<TrackerLimits>;
@@ -93,6 +98,7 @@ export function resolveConfig(config: TrackerConfig): ResolvedConfig {
     listen: config.listen,
     registryToken: config.registryToken ?? false,
     publicRepositories: config.publicRepositories ?? [],
+    registryCertsSuffice: config.registryCertsSuffice ?? false,
     announceIntervalMs,
     dnsNames: names.filter((name) => isIP(name) === 0),
     ipAddresses: names.filter((name) => isIP(name) !== 0),

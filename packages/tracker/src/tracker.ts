@@ -16,7 +16,7 @@ import { PeerDialer } from './reach/peer-dialer.ts';
 import { RefusalTrace } from './refusal-trace.ts';
 import { Authorizer, type TokenJudge } from './right/authorizer.ts';
 import { PublicSwarms } from './right/public-swarms.ts';
-import { blobProver, manifestProver } from './right/registry-prover.ts';
+import { besideCertificate, blobProver, manifestProver, type RegistryProver } from './right/registry-prover.ts';
 import { registerAnnounceRoutes } from './routes/announce-routes.ts';
 import { registerEnrolRoutes } from './routes/enrol-routes.ts';
 import { registerGrantRoutes } from './routes/grant-routes.ts';
@@ -42,7 +42,10 @@ const LIFETIME_INTERVALS = 2.5;
 const SWEEP_MS = 5_000;
 
 /** What the tracker asks of registries. */
-type TrackerRegistry = Pick<RegistryClient, 'isConfigured' | 'headBlob' | 'headManifest' | 'fetchManifest'>;
+type TrackerRegistry = Pick<
+  RegistryClient,
+  'isConfigured' | 'showsCertificate' | 'headBlob' | 'headManifest' | 'fetchManifest'
+>;
 
 /** The tracker of a cluster: enrolment, rights, announces. Of what registries hold it keeps manifests, and no blob. */
 export class Tracker {
@@ -176,9 +179,13 @@ export class Tracker {
     const { clock, log, authority } = this.#services;
     const registry = this.#registry;
     const judges = { tokens: this.#tokens, revocations: this.#services.state.revocations, clock };
-    const authorizer = new Authorizer({ registry: blobProver(registry), ...judges });
+    const guarded = (prover: RegistryProver): RegistryProver =>
+      this.#config.registryCertsSuffice
+        ? prover
+        : besideCertificate(prover, { showsCertificate: (host) => registry.showsCertificate(host) });
+    const authorizer = new Authorizer({ registry: guarded(blobProver(registry)), ...judges });
     // Another one, so that what is known of a blob is never taken for a word on a manifest.
-    const manifestAuthorizer = new Authorizer({ registry: manifestProver(registry), ...judges });
+    const manifestAuthorizer = new Authorizer({ registry: guarded(manifestProver(registry)), ...judges });
     const manifests = new Manifests({ authorizer: manifestAuthorizer, registry, log });
     const publicSwarms = this.#openPublicSwarms(authorizer);
     const services: Services = { ...this.#services, authorizer, manifests, publicSwarms };

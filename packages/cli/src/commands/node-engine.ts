@@ -2,7 +2,6 @@ import { fstatSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { isAppError, type Logger, parseRegistryHost, systemClock } from '@sealift/core';
 import { issueTimeOf } from '@sealift/pki';
-import { readUpstreamAnchors } from '@sealift/proxy';
 import { RegistryClient, type RegistryTokens, repositoryOfPath } from '@sealift/registry';
 import type { ConfigOf } from '../config.ts';
 import { BlobService } from '../engine/blob-service.ts';
@@ -17,7 +16,7 @@ import { errnoOf, refuse } from '../failure.ts';
 import { createProcessLogger, surviveBugs, untilAborted } from '../logging.ts';
 import { defaultNodeName } from '../node-name.ts';
 import type { NODE_OPTIONS } from '../options.ts';
-import { loadRegistries } from '../registries.ts';
+import { loadNodeRegistries } from '../registries.ts';
 import { loadTokenConfigs, registryTokens } from '../registry-tokens.ts';
 import { ServiceStack } from '../service-stack.ts';
 import { type Sharing, startSharing } from '../sharing.ts';
@@ -158,12 +157,7 @@ async function tokensOf(
   { log, services }: { log: Logger; services: ServiceStack },
 ): Promise<RegistryTokens | undefined> {
   if (config.tokenCheck !== 'registry') return undefined;
-  const { certsDirectory } = config;
-  const registries = await loadRegistries(
-    config.registry,
-    config.registryCa,
-    certsDirectory === undefined ? undefined : (registry) => readUpstreamAnchors({ certsDirectory, registry, log }),
-  );
+  const registries = await loadNodeRegistries(config, { log });
   const tokenConfigs = await loadTokenConfigs(config);
   const client = new RegistryClient({ registries });
   services.defer(() => client.close());

@@ -1,7 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { type Logger, systemClock } from '@sealift/core';
 import { InterceptCa } from '@sealift/pki';
-import { type AcceptedRequest, isIntercepted, ProxyServer, readUpstreamAnchors, TrustFiles } from '@sealift/proxy';
+import { type AcceptedRequest, isIntercepted, ProxyServer, TrustFiles } from '@sealift/proxy';
 import type { ConfigOf } from '../config.ts';
 import { lockDataDirectory } from '../data-directory.ts';
 import { launchEngine } from '../engine/engine-process.ts';
@@ -14,10 +14,10 @@ import { NodeAdmin, type NodeAnswers } from '../node-admin.ts';
 import { defaultNodeName } from '../node-name.ts';
 import { settingsOf } from '../node-settings.ts';
 import type { NODE_OPTIONS } from '../options.ts';
-import { loadRegistries } from '../registries.ts';
+import { takePassedSocket } from '../passed-socket.ts';
+import { loadNodeRegistries } from '../registries.ts';
 import { loadTokenConfigs } from '../registry-tokens.ts';
 import { ServiceStack } from '../service-stack.ts';
-import { takePassedSocket } from '../passed-socket.ts';
 import { storeDirectory } from '../store-directory.ts';
 import { readTrackerTrust } from '../tracker-trust.ts';
 
@@ -39,11 +39,7 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
   const log = createProcessLogger(config.logLevel, 'node');
   const { certsDirectory } = config;
   const name = config.name ?? defaultNodeName();
-  const registries = await loadRegistries(
-    config.registry,
-    config.registryCa,
-    certsDirectory === undefined ? undefined : (registry) => readUpstreamAnchors({ certsDirectory, registry, log }),
-  );
+  const registries = await loadNodeRegistries(config, { log });
   await checkEngineConfig(config);
   const services = new ServiceStack();
   try {

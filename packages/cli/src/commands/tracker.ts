@@ -22,7 +22,7 @@ import { loadServiceAccounts } from '../kubernetes.ts';
 import { createProcessLogger, surviveBugs, untilAborted } from '../logging.ts';
 import { isUnspecified } from '../option-values.ts';
 import type { TRACKER_OPTIONS } from '../options.ts';
-import { loadRegistries } from '../registries.ts';
+import { loadTrackerRegistries } from '../registries.ts';
 import { loadTokenConfigs, registryTokens } from '../registry-tokens.ts';
 import { SeederIdentity } from '../seeder-identity.ts';
 import { ServiceStack } from '../service-stack.ts';
@@ -39,7 +39,7 @@ export async function runTracker(
   const clock = systemClock;
   const log = createProcessLogger(config.logLevel, 'tracker');
   checkCertificateTtl(config);
-  const registries = await loadRegistries(config.registry, config.registryCa);
+  const registries = await loadTrackerRegistries(config);
   const tokenConfigs = await loadTokenConfigs(config);
   const seederHost = seederAddress(config);
   const services = new ServiceStack();
@@ -150,6 +150,7 @@ export async function runTracker(
         names: namesOf(config),
         registryToken: config.enrolWithRegistryToken,
         publicRepositories: config.publicRepository,
+        registryCertsSuffice: config.registryCertsSuffice,
       },
       state,
       authority,

@@ -19,6 +19,27 @@ export function blobProver(client: Pick<RegistryClient, 'isConfigured' | 'headBl
   };
 }
 
+/**
+ * Takes no yes to our own client certificate for one to the caller: where `showsCertificate`, the caller's header must be what
+ * opens the content, so without it the registry has to say no. Nobody can tell who would be let in otherwise.
+ */
+export function besideCertificate(
+  prover: RegistryProver,
+  { showsCertificate }: { showsCertificate: (registry: RegistryHost) => boolean },
+): RegistryProver {
+  return {
+    ...prover,
+    head: async (content, { authorization, signal }) => {
+      const verdict = await prover.head(content, { authorization, signal });
+      if (verdict.kind !== 'yes' || !showsCertificate(content.registry)) return verdict;
+      const bare =
+        authorization === undefined ? verdict : await prover.head(content, { authorization: undefined, signal });
+      if (bare.kind === 'no') return verdict;
+      return { kind: 'unavailable', reason: "the tracker's own client certificate opens it" };
+    },
+  };
+}
+
 /** Asks for manifests by their digest. */
 export function manifestProver(client: Pick<RegistryClient, 'isConfigured' | 'headManifest'>): RegistryProver {
   return {
