@@ -9,7 +9,7 @@ import { allPeersGone, peerFrozen } from './peers.ts';
 import { registryFaults, registrySlow, registryWrongBytes } from './registry.ts';
 import { seederGone } from './seeder.ts';
 import { slowNode } from './slow-node.ts';
-import { trackerFrozen, trackerKilled, trackerRestarted } from './tracker.ts';
+import { trackerFrozen, trackerKilled, trackerRestarted, trackerStopped } from './tracker.ts';
 
 /** The rows of the matrix, in order. */
 export const FAULTS: readonly Fault[] = [
@@ -17,6 +17,7 @@ export const FAULTS: readonly Fault[] = [
   trackerKilled,
   trackerFrozen,
   trackerRestarted,
+  trackerStopped,
   allPeersGone,
   peerFrozen,
   engineKilled,

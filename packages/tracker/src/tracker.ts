@@ -203,9 +203,10 @@ export class Tracker {
       stopFollowing();
       await rotation.stop();
       leaf.stop();
+      // First, for the calls that still run need the others.
+      await app.close();
       await Promise.all([authorizer.stop(), manifestAuthorizer.stop(), manifests.stop()]);
       dialer.stop();
-      await app.close();
       announces.stop();
     };
     this.#running = { app, stop };

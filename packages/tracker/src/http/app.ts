@@ -12,6 +12,7 @@ import Fastify, {
 import type { TrackerLimits } from '../config.ts';
 import { limitConnections } from './connection-limiter.ts';
 import { failureOf } from './failure.ts';
+import { RunningCalls } from './running-calls.ts';
 
 /** The tracker's HTTP application. */
 export type App = FastifyInstance<
@@ -28,6 +29,11 @@ const BODY_LIMIT = 64 * 1024;
 const MAX_HEADER_BYTES = 16 * 1024;
 /** How often slow senders are looked for, in ms. */
 const TIMEOUT_CHECK_MS = 1_000;
+/**
+ * Longest wait at the end for calls that run, in ms: with what the seeder brings to the disk after it, less than the ten
+ * seconds that Docker gives to a container.
+ */
+const STOP_TIMEOUT_MS = 3_000;
 
 /** An application without routes: HTTPS, limits, and errors that tell strangers no more than they need. */
 export async function createApp({
@@ -70,8 +76,14 @@ export async function createApp({
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.server.headersTimeout = limits.headersTimeoutMs;
   const connections = limitConnections(app.server, { limits, clock });
+  const calls = new RunningCalls(app.server);
   app.server.on('tlsClientError', (_error, socket) => socket.destroy());
-  app.addHook('preClose', async () => connections.cutAll());
+  app.addHook('preClose', async () => {
+    connections.refuseNew();
+    // A runtime waits for each join, and would have to go to the registry for want of its answer.
+    await calls.finished({ timeoutMs: STOP_TIMEOUT_MS });
+    connections.cutAll();
+  });
   app.addHook('onSend', async (_request, reply) => {
     void reply.header('cache-control', 'no-store');
   });

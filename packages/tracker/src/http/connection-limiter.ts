@@ -5,13 +5,13 @@ import { type Admission, type AdmissionLimits, Admissions, type Clock } from '@s
 
 /**
  * Cuts off connections above the limits before they cost a TLS handshake; whoever has shown a certificate of the cluster is no
- * stranger. `cutAll` cuts all others too and takes no more: closing an HTTPS server waits for those that have not sent a
- * request yet.
+ * stranger. At the end `refuseNew` takes no more, and `cutAll` cuts all: closing an HTTPS server waits for those that have not
+ * sent a request yet.
  */
 export function limitConnections(
   server: Server,
   { limits, clock }: { limits: AdmissionLimits; clock: Clock },
-): { cutAll: () => void } {
+): { refuseNew: () => void; cutAll: () => void } {
   const admissions = new Admissions({ limits, clock });
   const open = new Map<Socket, Admission>();
   // The two sockets of a connection know nothing of each other; both know where it comes from.
@@ -35,11 +35,14 @@ export function limitConnections(
   server.on('secureConnection', (socket: TLSSocket) => {
     if (socket.authorized) byCaller.get(callerOf(socket))?.settle();
   });
-  const cutAll = (): void => {
+  const refuseNew = (): void => {
     isClosing = true;
+  };
+  const cutAll = (): void => {
+    refuseNew();
     for (const socket of open.keys()) socket.destroy();
   };
-  return { cutAll };
+  return { refuseNew, cutAll };
 }
 
 function callerOf({ remoteAddress, remotePort }: Socket): string {
