@@ -91,10 +91,10 @@ suite('runtimes as sealift setup leaves them', { skip: missingForTestbed() }, ()
     return host.run(['podman', ...places, ...ways, ...args], { env: systemTrust() });
   }
 
-  async function skopeo(image: string, target: string): Promise<Outcome> {
-    const env = { HTTPS_PROXY: 'http://127.0.0.1:3128' };
-    const args = ['copy', '--quiet', '--src-creds', credentials('alice'), `docker://${image}`, `dir:${target}`];
-    return await host.run(['skopeo', ...args], { env });
+  async function skopeo(image: string, ...options: readonly string[]): Promise<Outcome> {
+    const env = { HTTPS_PROXY: 'http://127.0.0.1:3128', ...(image.startsWith('docker.io/') ? systemTrust() : {}) };
+    const target = path.join(host.directory, `skopeo-${image.replaceAll(/\W/g, '-')}`);
+    return await host.run(['skopeo', 'copy', '--quiet', ...options, `docker://${image}`, `dir:${target}`], { env });
   }
 
   function succeeded({ code, stdout, stderr }: Outcome): void {
@@ -156,7 +156,7 @@ suite('runtimes as sealift setup leaves them', { skip: missingForTestbed() }, ()
   });
 
   test('skopeo copies a private image through the proxy', async () => {
-    await throughTheNode(images.own, async () => succeeded(await skopeo(PRIVATE, path.join(host.directory, 'copied'))));
+    await throughTheNode(images.own, async () => succeeded(await skopeo(PRIVATE, '--src-creds', credentials('alice'))));
   });
 
   test('dockerd pulls from Docker Hub through the mirror, as anybody and with a login', async () => {
@@ -171,9 +171,10 @@ suite('runtimes as sealift setup leaves them', { skip: missingForTestbed() }, ()
     });
   });
 
-  test('containerd and podman find in the swarm what dockerd has read from Docker Hub, whatever they call it', async () => {
+  test('containerd, podman and skopeo find in the swarm what dockerd has read from Docker Hub, whatever they call it', async () => {
     await throughTheNode(images.open, async () => succeeded(await containerd.pull('docker.io/library/app:1')));
     await throughTheNode(images.open, async () => succeeded(await podman('pull', 'docker.io/library/app:1')));
+    await throughTheNode(images.open, async () => succeeded(await skopeo('docker.io/library/app:1')));
   });
 
   test('each of these layers was read once from its registry, whatever the runtimes and their names for Docker Hub', async () => {
