@@ -15,6 +15,7 @@ import {
   DOCKER_TLS_RENEW_OPTIONS,
   DOCKER_TLS_SERVER_OPTIONS,
   DOCKER_TLS_SHOW_OPTIONS,
+  DOCTOR_OPTIONS,
   HEALTH_OPTIONS,
   KNOWN_VARIABLES,
   NODE_OPTIONS,
@@ -148,6 +149,21 @@ add(
   program.command('status').description('show what the node of this machine is doing'),
   STATUS_OPTIONS,
   async () => (await import('./commands/status.ts')).runStatus,
+);
+add(
+  program
+    .command('doctor')
+    .argument('<image>')
+    .description('walk the way of an image from the registry into the runtime, and say in plain words what is wrong')
+    .addHelpText(
+      'after',
+      `
+Run it on a node, as root or as the node's user: sealift doctor registry.example:5000/team/app:1
+Each line is OK, WARN, FAIL or, where something before it has failed, "--"; below a WARN or FAIL stands what to do.
+It exits with 1 if anything has failed. It changes nothing, and prints no token.`,
+    ),
+  DOCTOR_OPTIONS,
+  async () => (await import('./commands/doctor.ts')).runDoctor,
 );
 add(
   program.command('health').description('whether a node or a tracker answers: exits with 0 or 1, for service managers'),

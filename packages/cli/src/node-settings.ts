@@ -1,3 +1,4 @@
+import type { RegistryHost } from '@sealift/core';
 import { parseTrackerAddress } from '@sealift/pki';
 import type { ConfigOf } from './config.ts';
 import type { NODE_OPTIONS } from './options.ts';
@@ -7,8 +8,9 @@ export interface NodeSettings {
   readonly origin: string;
   readonly fingerprint: string | null;
   readonly trackerCa: string | null;
-  readonly registries: readonly string[];
-  readonly registryCa: readonly { readonly registry: string; readonly path: string }[];
+  readonly registries: readonly RegistryHost[];
+  readonly registryCa: readonly { readonly registry: RegistryHost; readonly path: string }[];
+  readonly registryCerts: string | null;
   readonly certsDirectory: string | null;
   readonly quota: number;
   readonly tokenCheck: string;
@@ -24,6 +26,7 @@ export function settingsOf(config: ConfigOf<typeof NODE_OPTIONS>): NodeSettings 
     trackerCa: config.trackerCa ?? null,
     registries: config.registry,
     registryCa: config.registryCa,
+    registryCerts: config.registryCerts ?? null,
     certsDirectory: config.certsDirectory ?? null,
     quota: config.quota,
     tokenCheck: config.tokenCheck,

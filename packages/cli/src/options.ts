@@ -23,6 +23,7 @@ import {
   parseSince,
   parseText,
 } from './option-values.ts';
+import { RUNTIMES } from './setup/runtime-plan.ts';
 
 const logLevel = defaulted('--log-level', parseChoice(LOG_LEVELS), {
   placeholder: 'LEVEL',
@@ -325,6 +326,36 @@ export const STATUS_OPTIONS = {
   json: toggle('--json', 'print one line of JSON'),
 } as const satisfies OptionTable;
 
+/** `sealift doctor`. */
+export const DOCTOR_OPTIONS = {
+  data: defaulted('--data', parseText, {
+    placeholder: 'DIR',
+    help: "the node's data directory",
+    fallback: '/var/lib/sealift',
+  }),
+  runtime: defaulted('--runtime', parseChoice(RUNTIMES), {
+    placeholder: 'RUNTIME',
+    help: 'the container runtime that pulls: docker, containerd or podman',
+    fallback: 'docker',
+  }),
+  certsDirectory: defaulted('--certs-directory', parseText, {
+    placeholder: 'DIR',
+    help: 'where the runtime looks for trust anchors of registries',
+    fallback: '/etc/docker/certs.d',
+  }),
+  dockerSocket: defaulted('--docker-socket', parseText, {
+    placeholder: 'FILE',
+    help: 'the socket of dockerd',
+    fallback: '/var/run/docker.sock',
+  }),
+  authFile: optional('--auth-file', parseText, {
+    placeholder: 'FILE',
+    help: "the logins to try, as docker login and podman login keep them; ~/.docker/config.json of this user by default",
+  }),
+  root,
+  json: toggle('--json', 'print one line of JSON'),
+} as const satisfies OptionTable;
+
 /** `sealift health`. */
 export const HEALTH_OPTIONS = {
   data: required('--data', parseText, { placeholder: 'DIR', help: 'the data directory of a node or a tracker' }),
@@ -476,6 +507,7 @@ export const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
     AUDIT_OPTIONS,
     SETUP_OPTIONS,
     STATUS_OPTIONS,
+    DOCTOR_OPTIONS,
     HEALTH_OPTIONS,
     STORE_VERIFY_OPTIONS,
     DOCKER_TLS_INIT_OPTIONS,

@@ -175,6 +175,12 @@ suite('the command line', { concurrency: 2 }, () => {
       status: 64,
     }),
     () => ({
+      mistake: 'a doctor without an image',
+      args: ['doctor', '--data', directory],
+      says: /missing required argument 'image'/,
+      status: 64,
+    }),
+    () => ({
       mistake: 'the health of a node that does not run',
       args: ['health', '--data', directory],
       says: /no node or tracker answers here/,

@@ -162,7 +162,8 @@ export class RegistryClient {
     discard(answer, this.#timeouts.bodyTimeoutMs);
     const header = answer.headers['www-authenticate'];
     const challenge = header === undefined ? undefined : parseChallenge([header].flat().join(', '));
-    return { status: answer.statusCode, service: challenge?.scheme === 'bearer' ? challenge.service : undefined };
+    const service = challenge?.scheme === 'bearer' ? challenge.service : undefined;
+    return { status: answer.statusCode, service, challenge };
   }
 
   /**
