@@ -112,20 +112,23 @@ export class DiskBlob implements StoredBlob {
     if (sha256.length !== HASH_LENGTH) throw new AppError('PIECE_REJECTED', { reason: 'no SHA-256', index });
     this.#isDirty = true;
     try {
-      const { outcome, buffer } = await this.#useFiles((files) => {
-        const position = index * this.geometry.pieceLength;
-        // A copy, because what the caller passed may be a view of a long hash list, which would be cloned as a whole.
-        const expected = Uint8Array.from(sha256);
-        return this.#environment.worker.run({
-          kind: 'write',
-          files,
-          index,
-          position,
-          size,
-          buffer: data,
-          sha256: expected,
-        });
-      });
+      const { outcome, buffer } = await this.#useFiles(
+        (files) => {
+          const position = index * this.geometry.pieceLength;
+          // A copy, because what the caller passed may be a view of a long hash list, which would be cloned as a whole.
+          const expected = Uint8Array.from(sha256);
+          return this.#environment.worker.run({
+            kind: 'write',
+            files,
+            index,
+            position,
+            size,
+            buffer: data,
+            sha256: expected,
+          });
+        },
+        { isWriting: true },
+      );
       if (outcome === 'conflict') {
         throw new AppError('PIECE_REJECTED', { reason: 'the piece is held under another hash', index });
       }
@@ -334,8 +337,8 @@ export class DiskBlob implements StoredBlob {
     return this.#operate(work);
   }
 
-  #useFiles<T>(work: (files: BlobFds) => Promise<T>): Promise<T> {
-    return this.#operate(() => this.#environment.files.use(this.#paths, work));
+  #useFiles<T>(work: (files: BlobFds) => Promise<T>, options: { isWriting?: boolean } = {}): Promise<T> {
+    return this.#operate(() => this.#environment.files.use(this.#paths, work, options));
   }
 
   async #operate<T>(work: () => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 import { closeSync, open as openCallback } from 'node:fs';
 import { promisify } from 'node:util';
+import { diskFaultOf, errorOfFault } from './disk-error.ts';
 import type { BlobFds } from './piece-task.ts';
 
 const open = promisify(openCallback);
@@ -37,8 +38,16 @@ export class OpenFiles {
     return this.#entries.size;
   }
 
-  /** Runs `work` with the files of `paths`, which stay open until it ends. Throws what opening them throws. */
-  async use<T>(paths: BlobFilePaths, work: (files: BlobFds) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` with the files of `paths`, which stay open until it ends. Throws what opening them throws, and `EROFS` where
+   * they are to be written and the disk is read-only.
+   */
+  async use<T>(
+    paths: BlobFilePaths,
+    work: (files: BlobFds) => Promise<T>,
+    { isWriting = false }: { isWriting?: boolean } = {},
+  ): Promise<T> {
+    if (isWriting) this.#closeReadOnly(paths);
     let entry = this.#entries.get(paths);
     while (entry === undefined) {
       if (this.#entries.size < this.#maxBlobs || this.#closeOneIdle()) {
@@ -52,7 +61,9 @@ export class OpenFiles {
     this.#entries.set(paths, entry);
     entry.users += 1;
     try {
-      return await work(entry.files ?? (await this.#openedOf(paths, entry)));
+      const files = entry.files ?? (await this.#openedOf(paths, entry));
+      if (isWriting && files.isReadOnly) throw readOnlyDisk();
+      return await work(files);
     } finally {
       entry.users -= 1;
       if (entry.users === 0) this.#waiting.shift()?.();
@@ -66,6 +77,14 @@ export class OpenFiles {
     this.#entries.delete(paths);
     closeAll(await entry.opened);
     this.#waiting.shift()?.();
+  }
+
+  /** The disk may be mended by now. */
+  #closeReadOnly(paths: BlobFilePaths): void {
+    const entry = this.#entries.get(paths);
+    if (entry?.files?.isReadOnly !== true || entry.users > 0) return;
+    this.#entries.delete(paths);
+    closeAll(entry.files);
   }
 
   async #openedOf(paths: BlobFilePaths, entry: OpenEntry): Promise<BlobFds> {
@@ -90,16 +109,33 @@ export class OpenFiles {
   }
 }
 
-async function openAll({ data, pieces, bitmap }: BlobFilePaths): Promise<BlobFds> {
+/** For reading only where the disk takes nothing more: what it holds is as good as before. */
+async function openAll(paths: BlobFilePaths): Promise<BlobFds> {
+  try {
+    return { ...(await openWith(paths, 'r+')), isReadOnly: false };
+  } catch (error) {
+    if (diskFaultOf(error)?.code !== 'EROFS') throw error;
+    return { ...(await openWith(paths, 'r')), isReadOnly: true };
+  }
+}
+
+async function openWith(
+  { data, pieces, bitmap }: BlobFilePaths,
+  flags: 'r' | 'r+',
+): Promise<Omit<BlobFds, 'isReadOnly'>> {
   const opened: number[] = [];
   try {
-    for (const path of [data, pieces, bitmap]) opened.push(await open(path, 'r+'));
+    for (const path of [data, pieces, bitmap]) opened.push(await open(path, flags));
   } catch (error) {
     opened.forEach(closeOne);
     throw error;
   }
   const [dataFd = -1, piecesFd = -1, bitmapFd = -1] = opened;
   return { data: dataFd, pieces: piecesFd, bitmap: bitmapFd };
+}
+
+function readOnlyDisk(): Error {
+  return errorOfFault({ code: 'EROFS', syscall: 'write', message: 'EROFS: read-only file system, write' });
 }
 
 // Closing is synchronous because it frees no space: a blob's files are closed before they are unlinked.

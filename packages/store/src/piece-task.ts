@@ -5,6 +5,8 @@ export interface BlobFds {
   readonly data: number;
   readonly pieces: number;
   readonly bitmap: number;
+  /** The disk has become read-only: what is there can be read, and nothing written. */
+  readonly isReadOnly: boolean;
 }
 
 interface PieceLocation {

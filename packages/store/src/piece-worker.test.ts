@@ -10,7 +10,7 @@ import { inTemporaryDirectory, sha256 } from './store-fixture.ts';
 
 const text = Buffer.from('a piece of a blob');
 
-function writeTask(fd: number, files = { data: fd, pieces: fd, bitmap: fd }): PieceTask {
+function writeTask(fd: number, files = { data: fd, pieces: fd, bitmap: fd, isReadOnly: false }): PieceTask {
   const buffer = new ArrayBuffer(64);
   new Uint8Array(buffer).set(text);
   return {
@@ -74,7 +74,8 @@ test(
       const [data, pieces, bitmap] = await Promise.all(
         ['data', 'pieces', 'bitmap'].map((name) => open(join(directory, name), name === refusing ? 'r' : 'r+')),
       );
-      const files = { data: data?.fd ?? -1, pieces: pieces?.fd ?? -1, bitmap: bitmap?.fd ?? -1 };
+      const [dataFd, piecesFd, bitmapFd] = [data?.fd ?? -1, pieces?.fd ?? -1, bitmap?.fd ?? -1];
+      const files = { data: dataFd, pieces: piecesFd, bitmap: bitmapFd, isReadOnly: false };
       await assert.rejects(worker.run(writeTask(0, files)), { code: 'STORE_FAULT' });
       assert.deepEqual(await readFile(bitmapPath), Buffer.of(0));
       for (const handle of [data, pieces, bitmap]) await handle?.close();
