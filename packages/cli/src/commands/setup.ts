@@ -31,6 +31,8 @@ function setUp(runtime: RuntimeName, { registry, listen, root, dryRun }: Config)
   const registries = [...new Set(registry)];
   const changes = prepareSetup(runtime, { registries, listen }, new SetupDisk(root));
   if (changes.diff === '') {
+    // What was kept of the former files may have to be written anew.
+    if (!dryRun) changes.apply();
     print(`Nothing to change: ${runtime} is set up for ${registries.join(', ')}.`);
     return;
   }

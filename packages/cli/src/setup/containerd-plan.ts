@@ -1,5 +1,5 @@
 import { basename, dirname } from 'node:path';
-import { isAppError, type RegistryHost } from '@sealift/core';
+import type { RegistryHost } from '@sealift/core';
 import { upstreamOrigin } from '@sealift/registry';
 import { configureContainerd } from './containerd-config.ts';
 import {
@@ -8,6 +8,7 @@ import {
   nodeNote,
   OWN_FILE,
   type PlannedFile,
+  problemOf,
   type RuntimePlan,
   type SetupRequest,
 } from './runtime-plan.ts';
@@ -27,8 +28,7 @@ export function planContainerd(request: SetupRequest, tree: ConfigTree): Runtime
     try {
       return work();
     } catch (error) {
-      if (!isAppError(error, 'CONFIG_INVALID')) throw error;
-      problems.push(`${path}: ${error.details['reason']}`);
+      problems.push(problemOf(path, error));
       return undefined;
     }
   };

@@ -67,7 +67,7 @@ export function planDocker(request: SetupRequest, tree: ConfigTree): RuntimePlan
   const other = [before, after].find((proxy) => proxy !== undefined && !isSame(proxy, address));
   if (other !== undefined) {
     problems.push(
-      `${daemon?.proxy === undefined ? 'docker.service' : DAEMON_JSON}: dockerd uses the proxy ${withoutCredentials(other)} already. ` +
+      `${daemon?.proxy === undefined ? 'docker.service (see `systemctl cat docker`)' : DAEMON_JSON}: dockerd uses the proxy ${withoutCredentials(other)} already. ` +
         'The node does not go through another proxy: take that one out first, or set up a host that reaches its registries directly',
     );
   }

@@ -1,4 +1,4 @@
-import { DOCKER_HUB, isAppError } from '@sealift/core';
+import { DOCKER_HUB } from '@sealift/core';
 import { httpsProxyOf, isLeftOut, mergeNoProxy, noProxyOf, withoutCredentials } from './proxy-variables.ts';
 import {
   type ConfigTree,
@@ -6,6 +6,7 @@ import {
   nodeNote,
   OWN_FILE,
   type PlannedFile,
+  problemOf,
   type RuntimePlan,
   type SetupRequest,
 } from './runtime-plan.ts';
@@ -25,8 +26,8 @@ interface EngineSettings {
 }
 
 /**
- * What podman needs: for Docker Hub the node as a mirror (registries.conf), for any other registry the
- * node as its proxy (containers.conf): to a mirror it shows no credentials.
+ * What podman needs: for Docker Hub the node as a mirror (registries.conf), for any other registry the node as its proxy
+ * (containers.conf), since it shows a mirror no credentials.
  */
 export function planPodman(request: SetupRequest, tree: ConfigTree): RuntimePlan {
   const { registries, listen } = request;
@@ -100,8 +101,7 @@ function engineSettings(tree: ConfigTree, problems: string[]): EngineSettings {
           problems.push(`${path}: its env would take the place of ours: rename it`);
       }
     } catch (error) {
-      if (!isAppError(error, 'CONFIG_INVALID')) throw error;
-      problems.push(`${path}: ${error.details['reason']}`);
+      problems.push(problemOf(path, error));
     }
   }
   return { env, httpProxy };

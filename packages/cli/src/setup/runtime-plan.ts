@@ -1,4 +1,4 @@
-import type { RegistryHost } from '@sealift/core';
+import { isAppError, type RegistryHost } from '@sealift/core';
 import type { Endpoint } from '../option-values.ts';
 
 /** The container runtimes that can be set up. */
@@ -58,6 +58,13 @@ export function nodeNote({ registries, listen }: SetupRequest, certsDirectory?: 
     ...(certsDirectory === undefined ? [] : [`--certs-directory ${certsDirectory}`]),
   ];
   return `Start the node with ${flags.join(' ')}.`;
+}
+
+/** What stands against a file, for {@link RuntimePlan}; throws what is not about the file. */
+export function problemOf(path: string, error: unknown): string {
+  if (!isAppError(error, 'CONFIG_INVALID')) throw error;
+  const reason = String(error.details['reason']).trim();
+  return reason.startsWith(path) ? reason : `${path}: ${reason}`;
 }
 
 /** The first line of files that are ours. */
