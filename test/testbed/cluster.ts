@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Dockerd } from './docker.ts';
-import { basic, buildImage, type Image, pushImage } from './image.ts';
+import { basic, buildImage, type Image, pushImage, putClientCertificate } from './image.ts';
 import { type ProbeAnswer, probe } from './probe.ts';
 import { Registry } from './registry.ts';
 import { mintRegistryToken, type TokenIssuer } from './registry-token.ts';
@@ -10,12 +10,13 @@ import {
   NodeProcess,
   PROXY_ADDRESS,
   type ProcessOptions,
+  sealift,
   TrackerProcess,
   type UpstreamRegistry,
 } from './sealift.ts';
 import { Testbed } from './testbed.ts';
 import { type RegistryUser, TokenServer } from './token-server.ts';
-import { selfSign, UpstreamAuthority } from './upstream-pki.ts';
+import { type KeyPair, selfSign, UpstreamAuthority } from './upstream-pki.ts';
 
 const REGISTRY_PORT = 5000;
 const TOKEN_PORT = 5001;
@@ -45,6 +46,8 @@ export class Cluster {
   readonly registry: Registry;
   readonly tokens: TokenServer;
   readonly tracker: TrackerProcess;
+  /** What the registry wants to be shown. */
+  readonly client: KeyPair | undefined;
   readonly #issuer: TokenIssuer;
   readonly #hub: Registry | undefined;
   readonly #dockers: Dockerd[] = [];
@@ -60,6 +63,7 @@ export class Cluster {
     tracker: TrackerProcess;
     issuer: TokenIssuer;
     hub: Registry | undefined;
+    client: KeyPair | undefined;
   }) {
     this.testbed = o.testbed;
     this.authority = o.authority;
@@ -68,6 +72,7 @@ export class Cluster {
     this.tracker = o.tracker;
     this.#issuer = o.issuer;
     this.#hub = o.hub;
+    this.client = o.client;
   }
 
   /**
@@ -78,12 +83,15 @@ export class Cluster {
     hosts,
     remote = [],
     hasHub = false,
+    wantsClientCertificate = false,
     tracker: options = {},
   }: {
     hosts: readonly string[];
     /** Those of them that stand at another site. */
     remote?: readonly string[];
     hasHub?: boolean;
+    /** The registry is heard only by those who show a client certificate; tracker and nodes have one. */
+    wantsClientCertificate?: boolean;
     tracker?: ProcessOptions;
   }): Promise<Cluster> {
     const testbed = await Testbed.start({
@@ -99,6 +107,9 @@ export class Cluster {
       const authority = await UpstreamAuthority.create(path.join(testbed.directory, 'pki'), 'Upstream Test CA');
       const dnsNames = ['registry.test', 'auth.test', ...HUB_NAMES];
       const tls = await authority.issue('registry', { dnsNames, addresses: [host.address] });
+      const client = wantsClientCertificate
+        ? await authority.issue('client', { dnsNames: ['client.test'], addresses: [], usage: 'clientAuth' })
+        : undefined;
       const issuer = await createIssuer(testbed.directory);
       const tokens = await TokenServer.start(host, {
         port: TOKEN_PORT,
@@ -112,6 +123,7 @@ export class Cluster {
           port,
           tls,
           authority: authority.certificate,
+          client,
           auth: { realm: `https://${realm}:${TOKEN_PORT}/token`, issuer },
         });
       const registry = await start('registry.test', REGISTRY_PORT, 'auth.test');
@@ -120,9 +132,9 @@ export class Cluster {
       const hubFlags = hub === undefined ? [] : flagsOfHub(authority);
       const tracker = new TrackerProcess(testbed.network.host('tracker'), upstream, {
         ...options,
-        flags: [...hubFlags, ...(options.flags ?? [])],
+        flags: [...hubFlags, ...(await flagsOfClient(testbed, registry, client)), ...(options.flags ?? [])],
       });
-      const cluster = new Cluster({ testbed, authority, registry, tokens, tracker, issuer, hub });
+      const cluster = new Cluster({ testbed, authority, registry, tokens, tracker, issuer, hub, client });
       await tracker.start();
       cluster.#joinToken = await tracker.createToken();
       return cluster;
@@ -164,9 +176,15 @@ export class Cluster {
   }
 
   /** Starts a node without a runtime; {@link pullBlob} is its client. */
-  async startLightNode(name: string, options: ProcessOptions = {}): Promise<NodeProcess> {
+  async startLightNode(
+    name: string,
+    { hasClientCertificate = true, ...options }: ProcessOptions & { hasClientCertificate?: boolean } = {},
+  ): Promise<NodeProcess> {
     const host = this.testbed.network.host(name);
     await this.trust(name, this.registry.name, this.authority.certificate);
+    if (this.client !== undefined && hasClientCertificate) {
+      await putClientCertificate(path.join(host.certificatesDirectory, this.registry.name), this.client);
+    }
     const hubFlags = this.#hub === undefined ? [] : flagsOfHub(this.authority);
     const node = await NodeProcess.start(host, {
       registry: this.upstream,
@@ -232,8 +250,37 @@ export class Cluster {
     const image = await buildImage(path.join(this.testbed.directory, `image-${o.seed}`), o);
     const user = { name: 'ci', ...this.tokens.user('ci') };
     const { authority } = this;
-    await pushImage(registry.host, { image, registry, repository, authority: authority.certificate, user });
+    await pushImage(registry.host, {
+      image,
+      registry,
+      repository,
+      authority: authority.certificate,
+      client: this.client,
+      user,
+    });
     return image;
+  }
+
+  /** Runs `sealift preheat` on a host with the credentials of a user, and returns the lines of JSON that it printed. */
+  async preheat(
+    name: string,
+    image: string,
+    { user, flags = [] }: { user: string; flags?: readonly string[] },
+  ): Promise<Record<string, unknown>[]> {
+    const { certificatesDirectory } = this.testbed.network.host(name);
+    if (this.client !== undefined) {
+      await putClientCertificate(path.join(certificatesDirectory, this.registry.name), this.client);
+    }
+    const ca = ['--registry-ca', `${this.registry.name}=${this.authority.certificate}`];
+    const certs = ['--registry-certs', '/etc/docker/certs.d'];
+    // Standard input, as a secret must not be an argument.
+    const input = `${user}:${this.tokens.user(user).password}\n`;
+    const command = sealift('preheat', image, ...ca, ...certs, '--credentials-file', '-', ...flags);
+    const printed = await this.testbed.network.host(name).runOrThrow(command, { input });
+    return printed
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
   /** `docker login` of a user of the registry. */
@@ -272,6 +319,17 @@ export class Cluster {
 
 function flagsOfHub({ certificate }: UpstreamAuthority): string[] {
   return ['--registry', 'docker.io', '--registry-ca', `docker.io=${certificate}`];
+}
+
+async function flagsOfClient(
+  testbed: Testbed,
+  registry: Registry,
+  client: KeyPair | undefined,
+): Promise<readonly string[]> {
+  if (client === undefined) return [];
+  const directory = path.join(testbed.directory, 'registry-certs');
+  await putClientCertificate(path.join(directory, registry.name), client);
+  return ['--registry-certs', directory];
 }
 
 async function createIssuer(directory: string): Promise<TokenIssuer> {

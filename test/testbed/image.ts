@@ -6,6 +6,7 @@ import type { Host } from './host.ts';
 import type { Registry } from './registry.ts';
 import { createTar, type TarEntry } from './tar.ts';
 import type { RegistryUser } from './token-server.ts';
+import type { KeyPair } from './upstream-pki.ts';
 
 /** A blob of an image. */
 export interface ImageBlob {
@@ -94,18 +95,28 @@ export async function pushImage(
     registry: Registry;
     repository: string;
     authority: string;
+    /** What to show to a registry that asks for it. */
+    client?: KeyPair | undefined;
     user?: { name: string } & RegistryUser;
   },
 ): Promise<void> {
   const trust = path.join(host.directory, `trust-${o.registry.name.replace(':', '-')}`);
   await mkdir(trust, { recursive: true });
   await writeFile(path.join(trust, 'ca.crt'), await readFile(o.authority));
+  if (o.client !== undefined) await putClientCertificate(trust, o.client);
   const login = path.join(host.directory, 'skopeo-auth.json');
   const auths = o.user === undefined ? {} : { [o.registry.name]: { auth: basic(o.user.name, o.user.password) } };
   await writeFile(login, JSON.stringify({ auths }), { mode: 0o600 });
   const options = ['--insecure-policy', 'copy', '-q', '--all', '--dest-cert-dir', trust, '--dest-authfile', login];
   const target = `docker://${o.registry.name}/${o.repository}:1`;
   await host.runOrThrow(['skopeo', ...options, `oci:${o.image.layout}:1`, target]);
+}
+
+/** Puts a client certificate into a directory as Docker, and skopeo, look for it. */
+export async function putClientCertificate(directory: string, { certificate, key }: KeyPair): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  await writeFile(path.join(directory, 'client.cert'), await readFile(certificate));
+  await writeFile(path.join(directory, 'client.key'), await readFile(key), { mode: 0o600 });
 }
 
 /** The credentials of HTTP Basic, without the scheme. */

@@ -46,7 +46,9 @@ process.stdout.write(JSON.stringify(answer));
 
 async function openTls(): Promise<TLSSocket> {
   const ca = probe.trust.map((file) => readFileSync(file, 'utf8'));
-  const options = { servername: url.hostname, ca };
+  const { client } = probe;
+  const shown = client && { cert: readFileSync(client.certificate), key: readFileSync(client.key) };
+  const options = { servername: url.hostname, ca, ...shown };
   const tls =
     probe.proxy === undefined
       ? connectTls({ ...options, host: url.hostname, port })

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Host } from './host.ts';
+import type { KeyPair } from './upstream-pki.ts';
 
 /** A request that a test makes itself, byte by byte as it likes, instead of through a Docker client. */
 export interface ProbeRequest {
@@ -8,6 +9,8 @@ export interface ProbeRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Files with the trust anchors to believe, instead of the system's. */
   readonly trust: readonly string[];
+  /** What to show to a server that asks for it. */
+  readonly client?: KeyPair | undefined;
   /** `host:port` of an HTTP proxy to CONNECT through. */
   readonly proxy?: string;
 }

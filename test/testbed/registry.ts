@@ -21,18 +21,30 @@ export class Registry {
   readonly name: string;
   readonly service: Service;
   readonly #authority: string;
+  readonly #client: KeyPair | undefined;
 
-  private constructor(host: Host, name: string, service: Service, authority: string) {
+  private constructor(host: Host, name: string, service: Service, authority: string, client: KeyPair | undefined) {
     this.host = host;
     this.name = name;
     this.service = service;
     this.#authority = authority;
+    this.#client = client;
   }
 
-  /** Without `auth` anyone may do anything. `authority` is the file of the CA that signed `tls`. */
+  /**
+   * Without `auth` anyone may do anything. `authority` is the file of the CA that signed `tls`. With `client`, a pair of the same
+   * CA, only those are heard who show such a one.
+   */
   static async start(
     host: Host,
-    o: { dnsName: string; port: number; tls: KeyPair; authority: string; auth?: RegistryAuth },
+    o: {
+      dnsName: string;
+      port: number;
+      tls: KeyPair;
+      authority: string;
+      auth?: RegistryAuth;
+      client?: KeyPair | undefined;
+    },
   ): Promise<Registry> {
     const name = `${o.dnsName}:${o.port}`;
     const data = path.join(host.directory, `registry-${o.port}`);
@@ -45,7 +57,7 @@ export class Registry {
         addr: `${host.address}:${o.port}`,
         host: `https://${name}`,
         secret: randomBytes(16).toString('hex'),
-        tls: o.tls,
+        tls: { ...o.tls, ...(o.client === undefined ? {} : { clientcas: [o.authority] }) },
       },
       ...(o.auth === undefined ? {} : { auth: { token: tokenSection(o.auth) } }),
     };
@@ -54,13 +66,13 @@ export class Registry {
     await writeFile(file, JSON.stringify(configuration));
     const service = host.start(`registry-${o.port}`, ['docker-registry', 'serve', file]);
     await service.waitFor('its port', (line) => line.includes('listening on') || undefined);
-    return new Registry(host, name, service, o.authority);
+    return new Registry(host, name, service, o.authority, o.client);
   }
 
   /** All requests so far. Waits until the log shows what was answered before this call. */
   async requests(): Promise<AccessLogEntry[]> {
     const mark = `/v2/?mark=${randomUUID()}`;
-    await probe(this.host, { url: `https://${this.name}${mark}`, trust: [this.#authority] });
+    await probe(this.host, { url: `https://${this.name}${mark}`, trust: [this.#authority], client: this.#client });
     await this.service.waitFor('its log of the mark', (line) => line.includes(mark) || undefined);
     return this.service.lines.map(parseAccessLogLine).filter((entry) => entry !== undefined);
   }

@@ -33,11 +33,18 @@ export class UpstreamAuthority {
     return authority;
   }
 
-  /** A server certificate for these DNS names and addresses. */
-  async issue(name: string, { dnsNames, addresses }: { dnsNames: readonly string[]; addresses: readonly string[] }) {
+  /** A certificate for these DNS names and addresses, for a server unless it is said otherwise. */
+  async issue(
+    name: string,
+    {
+      dnsNames,
+      addresses,
+      usage = 'serverAuth',
+    }: { dnsNames: readonly string[]; addresses: readonly string[]; usage?: 'serverAuth' | 'clientAuth' },
+  ) {
     const at = (suffix: string) => path.join(this.#directory, `${name}.${suffix}`);
     const names = [...dnsNames.map((dns) => `DNS:${dns}`), ...addresses.map((address) => `IP:${address}`)];
-    await writeFile(at('ext'), `subjectAltName=${names.join(',')}\nextendedKeyUsage=serverAuth\n`);
+    await writeFile(at('ext'), `subjectAltName=${names.join(',')}\nextendedKeyUsage=${usage}\n`);
     await openssl(['req', ...NEW_KEY, '-subj', `/CN=${name}`, '-keyout', at('key'), '-out', at('csr')]);
     const issuer = ['-CA', this.certificate, '-CAkey', this.#key, '-CAcreateserial'];
     await openssl([

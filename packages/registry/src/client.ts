@@ -10,7 +10,7 @@ import {
   type RegistryHost,
   systemClock,
 } from '@sealift/core';
-import { parseChallenge } from './auth-challenge.ts';
+import { type BasicChallenge, type BearerChallenge, parseChallenge } from './auth-challenge.ts';
 import { checkAuthorization } from './authorization.ts';
 import { BlobBody } from './blob-body.ts';
 import { formatBlobPath } from './blob-path.ts';
@@ -64,6 +64,15 @@ export interface ManifestAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: Buffer;
+}
+
+/** What a registry says to a HEAD of a manifest, whatever its status. */
+export interface ReferenceAnswer {
+  readonly status: number;
+  /** What a tag stands for, if it says so. */
+  readonly digest: Digest | undefined;
+  /** What it wants to be shown. */
+  readonly challenge: BearerChallenge | BasicChallenge | undefined;
 }
 
 /**
@@ -145,6 +154,33 @@ export class RegistryClient {
   }
 
   /**
+   * Asks what a tag stands for, by a HEAD, which no registry counts as a pull. Throws `REFERENCE_INVALID` for what is neither
+   * tag nor digest, and `REGISTRY_UNAVAILABLE`.
+   */
+  async headReference({
+    registry,
+    repository,
+    reference,
+    authorization,
+    signal,
+  }: Omit<BlobRef, 'digest'> & {
+    reference: string;
+    authorization: string | undefined;
+    signal: AbortSignal;
+  }): Promise<ReferenceAnswer> {
+    const options = this.#options('HEAD', 'calls', { registry, authorization, signal });
+    const url = manifestUrl({ registry, repository, reference });
+    const answer = await exchange(url, { ...options, headers: { ...options.headers, accept: ACCEPTED_MANIFESTS } });
+    discard(answer, this.#timeouts.bodyTimeoutMs);
+    const { 'www-authenticate': wanted, 'docker-content-digest': said } = answer.headers;
+    return {
+      status: answer.statusCode,
+      digest: typeof said === 'string' && isDigest(said) ? said : undefined,
+      challenge: wanted === undefined ? undefined : parseChallenge([wanted].flat().join(', ')),
+    };
+  }
+
+  /**
    * What the registry says to one request at `path`, a HEAD, or a GET of `/v2/`, where not all take a HEAD. Nothing is
    * followed. Throws `REGISTRY_UNAVAILABLE`.
    */
@@ -219,11 +255,8 @@ export class RegistryClient {
     maxBytes?: number;
     signal: AbortSignal;
   }): Promise<ManifestAnswer> {
-    if (!isTag(reference) && !isDigest(reference)) {
-      throw new AppError('REFERENCE_INVALID', { reason: 'neither a tag nor a digest' });
-    }
     const options = this.#options('GET', 'calls', { registry, authorization, signal });
-    const url = new URL(`/v2/${repository}/manifests/${reference}`, upstreamOrigin(registry));
+    const url = manifestUrl({ registry, repository, reference });
     const { answer } = await this.#follow(url, {
       ...options,
       headers: { ...options.headers, accept: accept.join(', ') },
@@ -304,6 +337,14 @@ function withoutCredential({ authorization: _, ...others }: ExchangeOptions['hea
 
 function blobUrl(blob: BlobRef): URL {
   return new URL(formatBlobPath(blob), upstreamOrigin(blob.registry));
+}
+
+/** Throws `REFERENCE_INVALID`: anything else could lead elsewhere. */
+function manifestUrl({ registry, repository, reference }: Omit<BlobRef, 'digest'> & { reference: string }): URL {
+  if (!isTag(reference) && !isDigest(reference)) {
+    throw new AppError('REFERENCE_INVALID', { reason: 'neither a tag nor a digest' });
+  }
+  return new URL(`/v2/${repository}/manifests/${reference}`, upstreamOrigin(registry));
 }
 
 type Extent = Pick<RegistryBlob, 'size' | 'end'>;

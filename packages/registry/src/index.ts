@@ -9,6 +9,7 @@ export { formatBlobPath, parseBlobPath, repositoryOfPath } from './blob-path.ts'
 export {
   MANIFEST_TYPES,
   type ManifestAnswer,
+  type ReferenceAnswer,
   type RegistryBlob,
   RegistryClient,
   type RegistryClientOptions,
