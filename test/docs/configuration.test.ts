@@ -17,6 +17,7 @@ import {
   HEALTH_OPTIONS,
   NODE_OPTIONS,
   REVOKE_OPTIONS,
+  ROLLOUT_OPTIONS,
   SETUP_OPTIONS,
   STATUS_OPTIONS,
   STORE_VERIFY_OPTIONS,
@@ -45,6 +46,7 @@ const SECTIONS: Readonly<Record<string, OptionTable>> = {
   'sealift docker-tls client': DOCKER_TLS_CLIENT_OPTIONS,
   'sealift docker-tls show': DOCKER_TLS_SHOW_OPTIONS,
   'sealift docker-tls renew': DOCKER_TLS_RENEW_OPTIONS,
+  'sealift rollout': ROLLOUT_OPTIONS,
   'sealift demo': DEMO_OPTIONS,
 };
 

@@ -9,6 +9,7 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
   'ID_INVALID',
   'KEY_FILE_UNSAFE',
   'LISTEN_NOT_LOOPBACK',
+  'REFERENCE_INVALID',
   'REGISTRY_INVALID',
   'REPOSITORY_INVALID',
 ]);

@@ -20,6 +20,7 @@ import {
   KNOWN_VARIABLES,
   NODE_OPTIONS,
   REVOKE_OPTIONS,
+  ROLLOUT_OPTIONS,
   SETUP_OPTIONS,
   STATUS_OPTIONS,
   STORE_VERIFY_OPTIONS,
@@ -217,6 +218,14 @@ add(
     .description('make new certificates for the same names, and write the CAs to trust beside them'),
   DOCKER_TLS_RENEW_OPTIONS,
   async () => (await import('./commands/docker-tls.ts')).runDockerTlsRenew,
+);
+add(
+  program
+    .command('rollout')
+    .argument('<image>')
+    .description('have many Docker daemons pull an image at the same time, over mutual TLS'),
+  ROLLOUT_OPTIONS,
+  async () => (await import('./commands/rollout.ts')).runRollout,
 );
 add(
   program

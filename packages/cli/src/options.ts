@@ -23,6 +23,7 @@ import {
   parseSince,
   parseText,
 } from './option-values.ts';
+import { parsePositiveShare, parseShare } from './rollout/share.ts';
 import { RUNTIMES } from './setup/runtime-plan.ts';
 
 const logLevel = defaulted('--log-level', parseChoice(LOG_LEVELS), {
@@ -478,6 +479,46 @@ export const DOCKER_TLS_RENEW_OPTIONS = {
   passphraseFile,
 } as const satisfies OptionTable;
 
+/** `sealift rollout`. */
+export const ROLLOUT_OPTIONS = {
+  hosts: required('--hosts', parseText, {
+    placeholder: 'FILE',
+    help: 'file with the dockerds: host[:port] to a line, or a JSON array of those and of objects with host, certDir and nodeData',
+  }),
+  certDir: required('--cert-dir', parseText, {
+    placeholder: 'DIR',
+    help: 'directory with ca.pem, cert.pem and key.pem, as sealift docker-tls client writes it',
+  }),
+  wave: defaulted('--wave', parsePositiveShare, {
+    placeholder: 'COUNT|PERCENT',
+    help: 'how many hosts pull at the same time; the next ones begin when all of these have ended',
+    fallback: '100%',
+  }),
+  maxUnavailable: defaulted('--max-unavailable', parseShare, {
+    placeholder: 'COUNT|PERCENT',
+    help: 'how many hosts may fail; with one more, no further wave begins',
+    fallback: '0',
+  }),
+  timeout: defaulted('--timeout', parseDuration, {
+    placeholder: 'DURATION',
+    help: 'longest time for one host',
+    fallback: '15m',
+  }),
+  credentialsFile: optional('--credentials-file', parseSecretPath, {
+    placeholder: 'FILE',
+    help: 'file (mode 0600) with user:password, or JSON with username and password, identitytoken or registrytoken; - is standard input',
+  }),
+  dockerConfig: optional('--docker-config', parseText, {
+    placeholder: 'DIR',
+    help: 'directory of the config.json that docker login has written; by default that of the docker command',
+  }),
+  state: optional('--state', parseText, {
+    placeholder: 'FILE',
+    help: 'keep what is done in this file, and go on from it',
+  }),
+  json: toggle('--json', 'print lines of JSON on a terminal as well'),
+} as const satisfies OptionTable;
+
 /** `sealift demo`. */
 export const DEMO_OPTIONS = {
   json: toggle('--json', 'end with one line of JSON on standard output'),
@@ -514,6 +555,7 @@ export const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
     DOCKER_TLS_SERVER_OPTIONS,
     DOCKER_TLS_SHOW_OPTIONS,
     DOCKER_TLS_RENEW_OPTIONS,
+    ROLLOUT_OPTIONS,
     DEMO_OPTIONS,
   ].flatMap((table) => Object.values(table).map(variableOf)),
 );

@@ -88,6 +88,9 @@ export const ERROR_CODES = {
     summary: 'the peer engine of this node has ended or breaks the rules of its front',
   },
   NOT_HEALTHY: { status: undefined, summary: 'no node or tracker answers here' },
+  DOCKER_UNAVAILABLE: { status: undefined, summary: 'a Docker daemon cannot be reached or answers out of order' },
+  DOCKER_REFUSED: { status: undefined, summary: 'a Docker daemon refused a request' },
+  ROLLOUT_INCOMPLETE: { status: undefined, summary: 'not every host has the image' },
   CERTIFICATE_UNFIT: {
     status: undefined,
     summary: 'a certificate has expired, ends soon or does not fit the files beside it',
