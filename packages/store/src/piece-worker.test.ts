@@ -32,17 +32,16 @@ test(
       ['data', 'pieces', 'bitmap'].map((name) => open(join(directory, name), name === 'bitmap' ? 'r+' : 'w+')),
     );
     const [data = -1, pieces = -1, bitmap = -1] = handles.map(({ fd }) => fd);
+    const files = { data, pieces, bitmap, isReadOnly: false };
     const worker = new PieceWorker();
     // Files that are no numbers are a bug of ours: the one thing that may end the thread.
     const broken = writeTask(0, {} as PieceTask['files']);
-    const results = await Promise.allSettled(
-      [broken, writeTask(data, { data, pieces, bitmap })].map((task) => worker.run(task)),
-    );
+    const results = await Promise.allSettled([broken, writeTask(data, files)].map((task) => worker.run(task)));
     assert.deepEqual(
       results.map(({ status }) => status),
       ['rejected', 'rejected'],
     );
-    const { outcome, buffer } = await worker.run(writeTask(data, { data, pieces, bitmap }));
+    const { outcome, buffer } = await worker.run(writeTask(data, files));
     assert.equal(outcome, 'verified');
     assert.equal(buffer?.byteLength, 64);
     await worker.stop();
