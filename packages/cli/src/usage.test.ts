@@ -24,6 +24,7 @@ suite('the command line', { concurrency: 2 }, () => {
       directory = made;
       await writeFile(path.join(made, 'file'), 'no directory, no certificate\n');
       await writeFile(path.join(made, 'token'), 'slt_notreally\n', { mode: 0o644 });
+      await writeFile(path.join(made, 'hosts'), 'not a host\ndocker-1.example\nx:99999\n');
       resolve();
       await finished;
     });
@@ -185,6 +186,30 @@ suite('the command line', { concurrency: 2 }, () => {
       args: ['health', '--data', directory],
       says: /no node or tracker answers here/,
       status: 1,
+    }),
+    () => ({
+      mistake: 'a rollout of an image that is none',
+      args: ['rollout', 'Team/App', '--hosts', at('hosts'), '--cert-dir', directory],
+      says: /an image reference cannot be understood/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a hosts file with problems',
+      args: ['rollout', 'registry.example/app', '--hosts', at('hosts'), '--cert-dir', directory],
+      says: /--hosts: line 1: [\s\S]*--hosts: line 3: /,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a rollout in waves of nobody',
+      args: ['rollout', 'registry.example/app', '--hosts', at('hosts'), '--cert-dir', directory, '--wave', '0'],
+      says: /--wave: write at least 1 or 1%/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a server certificate without a name',
+      args: ['docker-tls', 'server', '--ca', directory, '--out', at('out')],
+      says: /--name: it is required/,
+      status: 64,
     }),
   ];
   for (const row of rows) {
