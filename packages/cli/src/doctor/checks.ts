@@ -1,4 +1,4 @@
-import { credentialCheck, rightCheck } from './credential-checks.ts';
+import { credentialCheck } from './credential-check.ts';
 import { diskCheck } from './disk-check.ts';
 import type { Check } from './examination.ts';
 import { certificateCheck, peerPortCheck } from './membership-checks.ts';
@@ -6,6 +6,7 @@ import { nameCheck } from './name-check.ts';
 import { configuredCheck, engineCheck, nodeCheck } from './node-checks.ts';
 import { proxyCheck } from './proxy-check.ts';
 import { registryCheck } from './registry-check.ts';
+import { rightCheck } from './right-check.ts';
 import { runtimeCheck } from './runtime-check.ts';
 import type { Subject } from './subject.ts';
 import { clockCheck, trackerCheck } from './tracker-checks.ts';

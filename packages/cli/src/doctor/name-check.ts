@@ -7,8 +7,13 @@ import { fail, ok, warn } from './finding.ts';
 import type { Subject } from './subject.ts';
 import { codeOf } from './tls-fault.ts';
 
+/** Asks the name service; a test stands in for it. */
+export type LookUp = (name: string) => Promise<readonly { readonly address: string }[]>;
+
+const lookUpAll: LookUp = (name) => lookup(name, { all: true });
+
 /** Whether this machine knows the registry's name. */
-export function nameCheck({ image: { registry } }: Pick<Subject, 'image'>): Check {
+export function nameCheck({ image: { registry } }: Pick<Subject, 'image'>, lookUp = lookUpAll): Check {
   return {
     id: 'name',
     needs: [],
@@ -19,7 +24,7 @@ export function nameCheck({ image: { registry } }: Pick<Subject, 'image'>): Chec
           ? hostname
           : new URL(upstreamOrigin(registry)).hostname;
       try {
-        const [found] = await lookup(name, { all: true });
+        const [found] = await lookUp(name);
         const address = found?.address ?? '';
         if (isLoopbackAddress(address)) {
           return warn(
