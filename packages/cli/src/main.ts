@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { AppError, redactText } from '@sealift/core';
 import { Command, CommanderError, Option as CommandOption } from 'commander';
+import { useCompileCache } from './compile-cache.ts';
 import { type ConfigOf, type FlagValues, type OptionTable, parseConfig } from './config.ts';
 import { endOfProcess } from './end-of-process.ts';
 import { describeFailure, EXIT_USAGE } from './failure.ts';
@@ -57,19 +58,24 @@ add(
     .command('tracker')
     .description('run the tracker of a cluster: certificate authority, authorizer, announce, seeder'),
   TRACKER_OPTIONS,
-  async () => (await import('./commands/tracker.ts')).runTracker,
+  async ({ data }) => {
+    useCompileCache(data);
+    return (await import('./commands/tracker.ts')).runTracker;
+  },
 );
 add(
   program.command('node').description('run a node: the proxy for the container runtime, and the peer'),
   NODE_OPTIONS,
-  async () => (await import('./commands/node.ts')).runNode,
+  async ({ data }) => {
+    useCompileCache(data);
+    return (await import('./commands/node.ts')).runNode;
+  },
 );
 // Only for `sealift node`, which starts it.
-add(
-  program.command('node-engine', { hidden: true }),
-  NODE_OPTIONS,
-  async () => (await import('./commands/node-engine.ts')).runNodeEngine,
-);
+add(program.command('node-engine', { hidden: true }), NODE_OPTIONS, async ({ data }) => {
+  useCompileCache(data);
+  return (await import('./commands/node-engine.ts')).runNodeEngine;
+});
 const setup = program
   .command('setup')
   .description(
@@ -243,7 +249,11 @@ add(
  * Gives a command its options, and runs its action with a configuration that has been checked whole. A command's code is
  * loaded when it runs: `status` need not wait for the engine to load.
  */
-function add<Table extends OptionTable>(command: Command, table: Table, load: () => Promise<Action<Table>>): void {
+function add<Table extends OptionTable>(
+  command: Command,
+  table: Table,
+  load: (config: ConfigOf<Table>) => Promise<Action<Table>>,
+): void {
   for (const option of Object.values(table)) command.addOption(commandOption(option));
   command.action(async (...values: unknown[]) => {
     // commander passes the arguments, those that may be several as a list, then the options, then the command.
@@ -251,7 +261,7 @@ function add<Table extends OptionTable>(command: Command, table: Table, load: ()
     const flags: FlagValues = command.opts();
     const config = parseConfig(table, flags, process.env, KNOWN_VARIABLES);
     const signal = endOfProcess();
-    const action = await load();
+    const action = await load(config);
     await action(config, { signal, args });
   });
 }

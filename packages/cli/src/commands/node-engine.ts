@@ -3,6 +3,7 @@ import { Socket } from 'node:net';
 import { isAppError, type Logger, parseRegistryHost, systemClock } from '@sealift/core';
 import { issueTimeOf } from '@sealift/pki';
 import { RegistryClient, type RegistryTokens, repositoryOfPath } from '@sealift/registry';
+import { keepCompiled } from '../compile-cache.ts';
 import type { ConfigOf } from '../config.ts';
 import { BlobService } from '../engine/blob-service.ts';
 import { askCluster } from '../engine/cluster-questions.ts';
@@ -149,6 +150,7 @@ async function sayReady(
     peer: port === undefined ? undefined : `${config.peerListen.host}:${port}`,
     nodeId: identity.credentials?.identity.id,
   });
+  keepCompiled();
 }
 
 /** What judges the tokens of peers; it learns from what the registries say to this node, so only where it is wanted. */

@@ -2,6 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { type Logger, systemClock } from '@sealift/core';
 import { InterceptCa } from '@sealift/pki';
 import { type AcceptedRequest, isIntercepted, ProxyServer, TrustFiles } from '@sealift/proxy';
+import { keepCompiled } from '../compile-cache.ts';
 import type { ConfigOf } from '../config.ts';
 import { lockDataDirectory } from '../data-directory.ts';
 import { launchEngine } from '../engine/engine-process.ts';
@@ -119,6 +120,7 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
       nodeId: ready?.nodeId,
       registries: registries.map(({ registry }) => registry),
     });
+    keepCompiled();
     await untilAborted(signal);
     log.info('stopping');
   } finally {

@@ -15,6 +15,7 @@ import {
   type Seeder,
   Tracker,
 } from '@sealift/tracker';
+import { keepCompiled } from '../compile-cache.ts';
 import type { ConfigOf } from '../config.ts';
 import { prepareDataDirectory } from '../data-directory.ts';
 import { refuse } from '../failure.ts';
@@ -172,6 +173,7 @@ export async function runTracker(
       seeder: formatAddress(seeder.endpoint.host, seeder.endpoint.port),
       registries: registries.map((entry) => entry.registry),
     });
+    keepCompiled();
     surviveBugs(log);
     await untilAborted(signal);
     log.info('stopping');
