@@ -293,6 +293,14 @@ test('small blobs come inline, and cost one GET however many ask', async (t) => 
   assert.equal(scene.registry.counts(blob.digest).gets, 1);
 });
 
+test('more little blobs at once than may be read at once come inline all the same, for one GET each', async (t) => {
+  const scene = await SeederScene.create(t);
+  const blobs = Array.from({ length: 150 }, (_, index) => scene.blob(200 + index));
+  const offers = await Promise.all([...blobs, ...blobs].map((blob) => scene.ask(blob)));
+  assert.ok(offers.every(({ kind }) => kind === 'inline'));
+  for (const { digest } of blobs) assert.equal(scene.registry.counts(digest).gets, 1);
+});
+
 test('a restarted seeder goes on from what its store holds', async (t) => {
   const scene = await SeederScene.create(t);
   const blob = scene.blob(SIZE);

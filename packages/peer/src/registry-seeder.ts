@@ -23,6 +23,7 @@ import { InlineCache } from './inline-cache.ts';
 import { DEFAULT_RANGE_LIMITS, joinRanges, RangeLanes, type RangeLimits } from './parallel-ranges.ts';
 import { type PausedRead, PausedReads } from './paused-reads.ts';
 import { type PieceSums, sumPieces } from './piece-sums.ts';
+import { ReadPlaces } from './read-places.ts';
 import { atPace } from './registry-pace.ts';
 import {
   type BlobBody,
@@ -41,6 +42,9 @@ const INLINE_MAX_BYTES = 64 * 1024;
 const INLINE_CACHE_BYTES = 64 * 1024 * 1024;
 /** Blobs read at the same time: an image has tens of layers, a rollout a few images. Past it, nodes read for themselves. */
 const MAX_READS = 64;
+/** Blobs that may wait for that, and how long, in ms: the tracker waits for the offer meanwhile, and a node behind it. */
+const MAX_WAITING = 1_000;
+const PLACE_WAIT_MS = 5_000;
 /** Attempts with one set of credentials when the registry breaks a body, and the pause before each further one, in ms. */
 const ATTEMPTS = 4;
 const RETRY_PAUSE_MS = 500;
@@ -106,6 +110,7 @@ export class RegistrySeeder {
   /** By swarm: settles as soon as there is something to offer. */
   readonly #opening = new Map<SwarmId, Promise<SeedOffer>>();
   readonly #reading = new Map<SwarmId, Promise<void>>();
+  readonly #places = new ReadPlaces({ places: MAX_READS, maxWaiting: MAX_WAITING });
   readonly #paused: PausedReads;
   /** Blobs that are not read for a while, and why. */
   readonly #refused = new Map<SwarmId, { readonly until: number; readonly reason: string }>();
@@ -150,6 +155,7 @@ export class RegistrySeeder {
   /** Ends all reads; what they have verified stays in the store. */
   async stop(): Promise<void> {
     this.#stopped.abort(new AppError('STORE_CLOSED', { reason: 'the seeder stops' }));
+    this.#places.close();
     // What is being opened may become a read before it sees that we stop.
     while (this.#opening.size + this.#reading.size > 0) {
       await Promise.allSettled([...this.#opening.values(), ...this.#reading.values()]);
@@ -235,8 +241,15 @@ export class RegistrySeeder {
       // Whole, but signed with a key that is no more, or not any more: then it is signed anew.
       if (swarm.isComplete) return this.#offerOf(swarmId) ?? none('the blob was evicted');
     }
-    if (this.#opening.size + this.#reading.size > MAX_READS) return none('the seeder is busy');
-    return await this.#startRead(request);
+    const release = await this.#places.take(PLACE_WAIT_MS);
+    if (release === undefined) return none('the seeder is busy');
+    try {
+      return await this.#startRead(request);
+    } finally {
+      const begun = this.#reading.get(swarmId);
+      if (begun === undefined) release();
+      else void begun.finally(release);
+    }
   }
 
   async #startRead(request: SeedRequest): Promise<SeedOffer> {
