@@ -67,7 +67,9 @@ suite('runtimes as sealift setup leaves them', { skip: missingForTestbed() }, ()
     }
     await writeFile(at('etc/docker/daemon.json'), '{ "max-concurrent-downloads": 2 }', { mode: 0o640 });
     const disabled = '["io.containerd.internal.v1.opt"]';
-    await writeFile(at('etc/containerd/config.toml'), `version = 2\ndisabled_plugins = ${disabled}\n`);
+    // The file system of the testbed may not carry an overlay.
+    const cri = '[plugins."io.containerd.grpc.v1.cri".containerd]\n  snapshotter = "native"\n';
+    await writeFile(at('etc/containerd/config.toml'), `version = 2\ndisabled_plugins = ${disabled}\n${cri}`);
     await writeFile(at('etc/containers/policy.json'), '{"default": [{"type": "insecureAcceptAnything"}]}');
   }
 
@@ -132,10 +134,6 @@ suite('runtimes as sealift setup leaves them', { skip: missingForTestbed() }, ()
     });
   });
 
-  test("containerd's CRI plugin starts and reads the directory of hosts.toml", () => {
-    assert.ok(containerd.lines.some((line) => line.includes('ConfigPath:/etc/containerd/certs.d')));
-  });
-
   test('dockerd pulls a private image through the proxy of its drop-in', async () => {
     await throughTheNode(images.own, async () => {
       await cluster.login(docker, 'alice');
@@ -162,7 +160,10 @@ suite('runtimes as sealift setup leaves them', { skip: missingForTestbed() }, ()
   test('dockerd pulls from Docker Hub through the mirror, as anybody and with a login', async () => {
     await throughTheNode(images.open, () => docker.runOrThrow(['pull', 'app:1']));
     await throughTheNode(images.closed, async () => {
-      assert.notEqual((await docker.run(['pull', 'team-a/app:1'])).code, 0);
+      const { code, stderr } = await docker.run(['pull', 'team-a/app:1']);
+      assert.notEqual(code, 0);
+      // The Hub's own answer, through the tunnel: an intercepted connection would be a fault of certificates.
+      assert.match(stderr, /pull access denied/);
       await docker.runOrThrow(['login', '-u', 'alice', '--password-stdin'], {
         user: 'alice',
         input: cluster.tokens.user('alice').password,
@@ -175,6 +176,15 @@ suite('runtimes as sealift setup leaves them', { skip: missingForTestbed() }, ()
     await throughTheNode(images.open, async () => succeeded(await containerd.pull('docker.io/library/app:1')));
     await throughTheNode(images.open, async () => succeeded(await podman('pull', 'docker.io/library/app:1')));
     await throughTheNode(images.open, async () => succeeded(await skopeo('docker.io/library/app:1')));
+  });
+
+  test("containerd's CRI plugin pulls with the credentials of a pod, by the files that config.toml leads to", async () => {
+    const pull = (name: string) =>
+      containerd.pullForPod('docker.io/team-a/app:1', { username: name, password: cluster.tokens.user(name).password });
+    await throughTheNode(images.closed, async () => {
+      assert.match((await pull('bob')).message, /authorization failed|401|403/);
+      assert.deepEqual(await pull('alice'), { status: 0, message: '' });
+    });
   });
 
   test('each of these layers was read once from its registry, whatever the runtimes and their names for Docker Hub', async () => {

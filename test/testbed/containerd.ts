@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { type CriAnswer, pullByCri } from './cri-client.ts';
 import type { Host, Outcome } from './host.ts';
 import type { Service } from './service.ts';
 
@@ -27,11 +28,6 @@ export class Containerd {
     return new Containerd(host, at('socket'), service);
   }
 
-  /** What it printed so far. */
-  get lines(): readonly string[] {
-    return this.#service.lines;
-  }
-
   /** `ctr images pull` by the host's hosts.toml, with credentials in `user:password` form. */
   async pull(image: string, { credentials }: { credentials?: string } = {}): Promise<Outcome> {
     return await this.#ctr(
@@ -39,6 +35,11 @@ export class Containerd {
       ...(credentials === undefined ? [] : ['--user', credentials]),
       image,
     );
+  }
+
+  /** Pulls through the CRI plugin, as a kubelet does for a pod with these credentials. */
+  async pullForPod(image: string, user: { username: string; password: string }): Promise<CriAnswer> {
+    return await pullByCri(this.#socket, { image, ...user });
   }
 
   /** Removes an image with its blobs, so that the next pull asks for all of them again. */
