@@ -16,6 +16,7 @@ import {
   DOCTOR_OPTIONS,
   HEALTH_OPTIONS,
   NODE_OPTIONS,
+  PREHEAT_OPTIONS,
   REVOKE_OPTIONS,
   ROLLOUT_OPTIONS,
   SETUP_OPTIONS,
@@ -47,6 +48,7 @@ const SECTIONS: Readonly<Record<string, OptionTable>> = {
   'sealift docker-tls show': DOCKER_TLS_SHOW_OPTIONS,
   'sealift docker-tls renew': DOCKER_TLS_RENEW_OPTIONS,
   'sealift rollout': ROLLOUT_OPTIONS,
+  'sealift preheat': PREHEAT_OPTIONS,
   'sealift demo': DEMO_OPTIONS,
 };
 

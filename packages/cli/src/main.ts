@@ -20,6 +20,7 @@ import {
   HEALTH_OPTIONS,
   KNOWN_VARIABLES,
   NODE_OPTIONS,
+  PREHEAT_OPTIONS,
   REVOKE_OPTIONS,
   ROLLOUT_OPTIONS,
   SETUP_OPTIONS,
@@ -232,6 +233,14 @@ add(
     .description('have many Docker daemons pull an image at the same time, over mutual TLS'),
   ROLLOUT_OPTIONS,
   async () => (await import('./commands/rollout.ts')).runRollout,
+);
+add(
+  program
+    .command('preheat')
+    .argument('<image>')
+    .description('bring an image into the seeder, and into nodes, before anybody pulls it'),
+  PREHEAT_OPTIONS,
+  async () => (await import('./commands/preheat.ts')).runPreheat,
 );
 add(
   program

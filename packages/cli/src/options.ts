@@ -23,6 +23,7 @@ import {
   parseSince,
   parseText,
 } from './option-values.ts';
+import { parsePlatform } from './preheat/image-content.ts';
 import { parsePositiveShare, parseShare } from './rollout/share.ts';
 import { RUNTIMES } from './setup/runtime-plan.ts';
 
@@ -351,7 +352,7 @@ export const DOCTOR_OPTIONS = {
   }),
   authFile: optional('--auth-file', parseText, {
     placeholder: 'FILE',
-    help: "the logins to try, as docker login and podman login keep them; ~/.docker/config.json of this user by default",
+    help: 'the logins to try, as docker login and podman login keep them; ~/.docker/config.json of this user by default',
   }),
   root,
   json: toggle('--json', 'print one line of JSON'),
@@ -519,6 +520,38 @@ export const ROLLOUT_OPTIONS = {
   json: toggle('--json', 'print lines of JSON on a terminal as well'),
 } as const satisfies OptionTable;
 
+/** `sealift preheat`. */
+export const PREHEAT_OPTIONS = {
+  tracker: optional('--tracker', parseText, {
+    placeholder: 'URL',
+    help: 'the tracker whose seeder shall have the image, with the fingerprint of its CA, as `sealift token create` prints it',
+  }),
+  trackerCa: NODE_OPTIONS.trackerCa,
+  joinTokenFile: optional('--join-token-file', parseSecretPath, {
+    placeholder: 'FILE',
+    help: 'file (mode 0600) with a join token: a preheat enrols as a node does, for the time that it takes',
+  }),
+  serviceAccountTokenFile: NODE_OPTIONS.serviceAccountTokenFile,
+  nodes: list('--nodes', parseEndpoint, {
+    placeholder: 'HOST:PORT',
+    help: 'the proxy of a node that shall have the image too, on loopback: of this machine, or at the near end of an SSH tunnel; may be given several times',
+  }),
+  platform: list('--platform', parsePlatform, {
+    placeholder: 'OS/ARCH[/VARIANT]',
+    help: 'only what is for this platform, such as linux/amd64; all platforms by default; may be given several times',
+  }),
+  registryCa,
+  registryCerts,
+  credentialsFile: ROLLOUT_OPTIONS.credentialsFile,
+  dockerConfig: ROLLOUT_OPTIONS.dockerConfig,
+  timeout: defaulted('--timeout', parseDuration, {
+    placeholder: 'DURATION',
+    help: 'longest time for all of it',
+    fallback: '1h',
+  }),
+  json: ROLLOUT_OPTIONS.json,
+} as const satisfies OptionTable;
+
 /** `sealift demo`. */
 export const DEMO_OPTIONS = {
   json: toggle('--json', 'end with one line of JSON on standard output'),
@@ -556,6 +589,7 @@ export const KNOWN_VARIABLES: ReadonlySet<string> = new Set(
     DOCKER_TLS_SHOW_OPTIONS,
     DOCKER_TLS_RENEW_OPTIONS,
     ROLLOUT_OPTIONS,
+    PREHEAT_OPTIONS,
     DEMO_OPTIONS,
   ].flatMap((table) => Object.values(table).map(variableOf)),
 );

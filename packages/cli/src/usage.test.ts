@@ -182,6 +182,12 @@ suite('the command line', { concurrency: 2 }, () => {
       status: 64,
     }),
     () => ({
+      mistake: 'a doctor for an image that is none',
+      args: ['doctor', 'registry.example/Team', '--data', directory],
+      says: /an image reference cannot be understood/,
+      status: 64,
+    }),
+    () => ({
       mistake: 'the health of a node that does not run',
       args: ['health', '--data', directory],
       says: /no node or tracker answers here/,
@@ -203,6 +209,24 @@ suite('the command line', { concurrency: 2 }, () => {
       mistake: 'a rollout in waves of nobody',
       args: ['rollout', 'registry.example/app', '--hosts', at('hosts'), '--cert-dir', directory, '--wave', '0'],
       says: /--wave: write at least 1 or 1%/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a preheat to nowhere',
+      args: ['preheat', 'registry.example/app'],
+      says: /--tracker: name the tracker whose seeder shall have the image/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a preheat of a node across the network',
+      args: ['preheat', 'registry.example/app', '--nodes', '192.0.2.1:3128'],
+      says: /--nodes: 192\.0\.2\.1:3128 is not on loopback/,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a platform that is none',
+      args: ['preheat', 'registry.example/app', '--platform', 'linux'],
+      says: /--platform: write a platform as linux\/amd64/,
       status: 64,
     }),
     () => ({

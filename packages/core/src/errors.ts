@@ -90,6 +90,7 @@ export const ERROR_CODES = {
   NOT_HEALTHY: { status: undefined, summary: 'no node or tracker answers here' },
   DOCKER_UNAVAILABLE: { status: undefined, summary: 'a Docker daemon cannot be reached or answers out of order' },
   DOCKER_REFUSED: { status: undefined, summary: 'a Docker daemon refused a request' },
+  PREHEAT_INCOMPLETE: { status: undefined, summary: 'an image could not be brought to where it should be' },
   ROLLOUT_INCOMPLETE: { status: undefined, summary: 'not every host has the image' },
   CERTIFICATE_UNFIT: {
     status: undefined,
