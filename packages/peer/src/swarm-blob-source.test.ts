@@ -114,6 +114,20 @@ for (const verdict of ['denied', 'unavailable'] as const) {
   });
 }
 
+test('a reader of a blob that was withdrawn before anybody had it is told as soon as the tracker is asked again', async (t) => {
+  const subject = await scene(t);
+  const { tracker, peer, cluster, blob } = subject;
+  await peer.grant(blob);
+  tracker.on('join', () => granted(blob, tracker.callsTo('join').length === 1 ? swarmOffer(subject) : none));
+  const opened = await open(subject);
+  assert.ok(opened);
+  cluster.tracker.isVisible = () => false;
+  const reading = collect(opened.read({ start: 0, end: opened.size }, { signal: t.signal }));
+  await assert.rejects(reading, { code: 'SWARM_STALLED', details: { reason: 'nobody is left who has it' } });
+  const intents = tracker.callsTo('join').map(({ body }) => body['intent']);
+  assert.deepEqual(intents, ['pull', 'pull']);
+});
+
 test('of two users of one cache, each sees only what the tracker grants to him at that moment', async (t) => {
   const subject = await scene(t);
   const { tracker, peer, cluster, blob } = subject;
