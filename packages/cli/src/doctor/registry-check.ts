@@ -4,7 +4,9 @@ import type { Check } from './examination.ts';
 import { type Finding, fail, ok } from './finding.ts';
 import { registryOf } from './registry-of.ts';
 import { addressOf, type Subject } from './subject.ts';
-import { reasonOf, tlsFaultOf } from './tls-fault.ts';
+import { codeOf, reasonOf, tlsFaultOf } from './tls-fault.ts';
+
+const CUT: ReadonlySet<string | undefined> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 /** Whether the registry itself answers this machine, as the node would ask it; learns what it demands. */
 export function registryCheck(subject: Subject): Check {
@@ -58,6 +60,7 @@ function describe(error: unknown, { image: { registry }, certsDirectory }: Subje
     );
   }
   const own = `${certsDirectory}/${registry}`;
+  const clientAdvice = `Put it where the runtime has it, ${own}/client.cert with its key client.key, and start the node again; give the tracker the same with --registry-certs.`;
   switch (tlsFaultOf(error)) {
     case 'untrusted':
       return fail(
@@ -85,11 +88,15 @@ function describe(error: unknown, { image: { registry }, certsDirectory }: Subje
         'Give the registry a certificate.',
       );
     case 'client-wanted':
-      return fail(
-        `${registry} wants a client certificate and gets none that it takes.`,
-        `Put it where the runtime has it, ${own}/client.cert with its key client.key, and start the node again; give the tracker the same with --registry-certs.`,
-      );
+      return fail(`${registry} wants a client certificate and gets none that it takes.`, clientAdvice);
     case undefined:
+      // What a server does to who shows no client certificate, if it does not say so.
+      if (CUT.has(codeOf(error))) {
+        return fail(
+          `${registry} cuts the connection once it has begun.`,
+          `If it wants a client certificate: ${clientAdvice}`,
+        );
+      }
       return fail(
         `${registry} does not answer at ${addressOf(registry)}: ${reasonOf(error)}.`,
         'See whether it runs, and whether this host may connect to it without a proxy: the node does so too.',
