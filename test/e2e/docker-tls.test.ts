@@ -95,6 +95,12 @@ suite('a dockerd that is commanded over TLS', { skip: missingForTestbed() }, () 
     }
   });
 
+  test('the client finds its files by the variables that are printed', async () => {
+    const env = { DOCKER_HOST: `tcp://${NAME}:2376`, DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: at('ops') };
+    const { code, stderr } = await ops.run(['docker', 'version'], { env });
+    assert.equal(code, 0, stderr);
+  });
+
   test('a client without a certificate is refused', async () => {
     assertRefused(await docker(undefined), BY_DAEMON);
   });

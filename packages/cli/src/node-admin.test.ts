@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
+import { createServer, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { inTemporaryDirectory } from './cli-process.fixture.ts';
@@ -69,5 +70,21 @@ test('a question that is asked by POST is answered with what was asked, and no o
       await assert.rejects(askNode(dataDirectory, 'echo', ['x']));
     } finally {
       await admin.stop();
+    }
+  }));
+
+test('an answer that is no JSON, or is cut, is no answer', () =>
+  inTemporaryDirectory(async (dataDirectory) => {
+    let answer: (response: ServerResponse) => void = (response) => response.end('ssh: forwarding failed');
+    const server = createServer((_request, response) => answer(response));
+    server.listen(adminSocketPath(dataDirectory));
+    await once(server, 'listening');
+    try {
+      await assert.rejects(readNodeStatus(dataDirectory), SyntaxError);
+      answer = (response) => response.write('{', () => response.destroy());
+      await assert.rejects(readNodeStatus(dataDirectory));
+    } finally {
+      server.closeAllConnections();
+      server.close();
     }
   }));

@@ -126,11 +126,13 @@ export async function askNode(
 
 async function ask(
   dataDirectory: string,
-  options: { method: string; path: string; timeout: number },
+  { method, path, timeout }: { method: string; path: string; timeout: number },
   body?: string,
 ): Promise<Record<string, unknown>> {
-  const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
-  const request = http.request({ socketPath: adminSocketPath(dataDirectory), ...options }, (response) => {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  // For the whole exchange: the socket may be a forwarded one, with anybody at its other end.
+  const signal = AbortSignal.timeout(timeout);
+  const request = http.request({ socketPath: adminSocketPath(dataDirectory), method, path, signal }, (response) => {
     let text = '';
     response.setEncoding('utf8');
     response.on('data', (chunk: string) => {
@@ -138,15 +140,14 @@ async function ask(
       if (text.length > MAX_ANSWER_BYTES) request.destroy(new RangeError('the answer is too long'));
     });
     response.on('end', () => {
-      if (response.statusCode === 200) resolve(JSON.parse(text) as Record<string, unknown>);
-      else reject(new AppError('NOT_FOUND', { reason: 'the node does not know this question', path: options.path }));
+      if (response.statusCode === 200) resolve(text);
+      else reject(new AppError('NOT_FOUND', { reason: 'the node does not know this question', path }));
     });
     response.on('error', reject);
   });
-  request.on('timeout', () => request.destroy(new Error('the node does not answer')));
   request.on('error', reject);
   request.end(body);
-  return await promise;
+  return JSON.parse(await promise) as Record<string, unknown>;
 }
 
 /** `undefined` for what is too long or no object in JSON; the connection is cut then. */

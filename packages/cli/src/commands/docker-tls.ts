@@ -93,9 +93,10 @@ export async function runDockerTlsShow(
   { within, json }: ConfigOf<typeof DOCKER_TLS_SHOW_OPTIONS>,
   { args: directories }: Context,
 ): Promise<void> {
-  let unfit = 0;
+  let [seen, unfit] = [0, 0];
   for (const directory of directories) {
     for (const certificate of await inspectDirectory(directory, { now: systemClock.now(), withinMs: within })) {
+      seen += 1;
       if (certificate.problems.length > 0) unfit += 1;
       const { notBefore, notAfter } = certificate;
       const times = { notBefore: formatTime(notBefore), notAfter: formatTime(notAfter) };
@@ -104,7 +105,7 @@ export async function runDockerTlsShow(
   }
   if (unfit === 0) return;
   const advice = '`sealift docker-tls renew` makes new ones.';
-  throw new AppError('CERTIFICATE_UNFIT', { reason: `${unfit} certificates have problems`, advice });
+  throw new AppError('CERTIFICATE_UNFIT', { reason: `${unfit} of ${seen} have problems`, advice });
 }
 
 /** `sealift docker-tls renew`: new certificates for the same names, under the old keys or new ones. */

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { createDockerKey, DockerCa } from '@sealift/pki';
 import { CliProcess, inTemporaryDirectory } from '../cli-process.fixture.ts';
-import { refuseToOverwrite, writeCa, writeDirectory } from './certificate-directory.ts';
+import { openCa, refuseToOverwrite, writeCa, writeDirectory } from './certificate-directory.ts';
 import { inspectDirectory } from './inspection.ts';
 import { findRenewals } from './renewal.ts';
 
@@ -82,6 +84,38 @@ suite('sealift docker-tls', () => {
     await assert.rejects(stat(at('none')));
   });
 
+  test('on a terminal the passphrase is asked for twice, is not shown, and Ctrl-C ends it', async () => {
+    const onTerminal = async (name: string, answers: readonly string[]) => {
+      const main = path.join(import.meta.dirname, '..', 'main.ts');
+      const command = `'${process.execPath}' '${main}' docker-tls init --ca '${at(name)}'`;
+      // script(1) gives the command a terminal of its own, on which it puts what we write.
+      const child = spawn('script', ['-qefc', command, '/dev/null'], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+        timeout: 40_000,
+      });
+      let shown = '';
+      const left = [...answers];
+      let heard = 0;
+      child.stdout.on('data', (chunk: Buffer) => {
+        shown += chunk.toString();
+        const prompts = shown.match(/(?:key|again): /g)?.length ?? 0;
+        for (; heard < prompts; heard += 1) child.stdin.write(left.shift() ?? '');
+      });
+      const [code] = (await once(child, 'close')) as [number | null];
+      return { code, shown };
+    };
+    const good = await onTerminal('t1', [`${PASSPHRASE}\r`, `${PASSPHRASE}\r`]);
+    assert.equal(good.code, 0, good.shown);
+    assert.doesNotMatch(good.shown, /correct|horse/);
+    await openCa(at('t1'), PASSPHRASE);
+    const other = await onTerminal('t2', [`${PASSPHRASE}\r`, 'something else\r']);
+    assert.match(other.shown, /the two are not equal/);
+    const ended = await onTerminal('t2', ['\u0003']);
+    assert.match(ended.shown, /no passphrase was given/);
+    assert.deepEqual([other.code, ended.code], [64, 64]);
+    await assert.rejects(stat(at('t2')));
+  });
+
   test('server writes what dockerd needs and prints how to tell it', async () => {
     const server = ['server', ...withCa(), '--out', at('s1'), '--name', 'Docker-1.example', '--name', '192.0.2.21'];
     const printed = await run(0, ...server, '--json', '--listen', '[::]:2376');
@@ -119,7 +153,7 @@ suite('sealift docker-tls', () => {
       await run(0, 'show', at('ca'), at('s2')),
       /names +docker-1\.example, 192\.0\.2\.21\n[\s\S]* days left/,
     );
-    assert.match(await run(1, 'show', at('ca'), at('s2'), '--within', '61d'), /1 certificates have problems/);
+    assert.match(await run(1, 'show', at('ca'), at('s2'), '--within', '61d'), /1 of 3 have problems/);
     assert.match(await run(64, 'show', at('nothing')), /holds none of ca\.pem/);
   });
 
