@@ -205,6 +205,18 @@ test('all that stands against a set-up is told at once', async (t) => {
   assert.deepEqual(await machine.tree(), before);
 });
 
+test('what somebody else has changed between the look and the write is not overwritten', async (t) => {
+  const machine = await machineFor(t);
+  const [docker, podman] = [machine.setUp('docker'), machine.setUp('podman')];
+  podman.apply();
+  assert.throws(() => docker.apply(), /state\.json: somebody else has just changed it/);
+  const again = machine.setUp('docker');
+  await appendFile(machine.at(DAEMON_JSON), '\n');
+  const before = await machine.tree();
+  assert.throws(() => again.apply(), /daemon\.json: somebody else has just changed it/);
+  assert.deepEqual(await machine.tree(), before);
+});
+
 test('a symbolic link is not replaced, and none leads a write out of the root', async (t) => {
   const machine = await machineFor(t);
   await rm(machine.at(DAEMON_JSON));

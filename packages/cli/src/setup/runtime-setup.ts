@@ -27,7 +27,10 @@ export interface SetupChanges {
   readonly runtimes: readonly RuntimeName[];
   /** What the operator must know and do beside it. */
   readonly notes: readonly string[];
-  /** Makes the changes, all or none, and says what is left to do. Throws the file system's error, with everything as it was. */
+  /**
+   * Makes the changes, all or none, and says what is left to do. Throws `CONFIG_INVALID` if somebody has changed a file since,
+   * and the file system's error, with everything as it was.
+   */
   apply(): readonly string[];
 }
 
@@ -65,6 +68,7 @@ export function prepareSetup(runtime: RuntimeName, request: SetupRequest, disk: 
     apply: () => {
       // Also where no file changes: what was kept may have been lost.
       if (changes.files.length === 0 && disk.read(STATE) === formatState(next)) return [];
+      changes.checkUnchanged();
       // What was there is safe before the first file is replaced.
       const files = [stateChange(next, disk), ...changes.files];
       applyChanges(
@@ -89,6 +93,7 @@ export function prepareUninstall(runtimes: readonly RuntimeName[], disk: SetupDi
     runtimes: [...state.runtimes.keys()].filter((runtime) => runtimes.includes(runtime)),
     notes: [],
     apply: () => {
+      changes.checkUnchanged();
       // What was there is forgotten last.
       applyChanges([], [...changes.files, stateChange({ runtimes: left, directories: state.directories }, disk)]);
       return removeDirectories({ runtimes: left, directories: state.directories }, disk);
@@ -148,10 +153,11 @@ function changesOf(
     problems,
     contentOf,
   }: { disk: SetupDisk; problems: readonly string[]; contentOf: (path: string) => string | undefined },
-): { diff: string; paths: readonly string[]; files: readonly FileChange[] } {
+): { diff: string; paths: readonly string[]; files: readonly FileChange[]; checkUnchanged(): void } {
   const targets = paths
     .map((path) => ({ path, current: disk.read(path), content: contentOf(path) }))
     .filter(({ current, content }) => current !== content);
+  const state = disk.read(STATE);
   const objections = targets.map(({ path }) => disk.objection(path)).filter((objection) => objection !== undefined);
   const all = [...problems, ...objections];
   if (all.length > 0) throw new AppError('CONFIG_INVALID', { reason: `\n  ${all.join('\n  ')}` });
@@ -159,5 +165,14 @@ function changesOf(
     diff: targets.map(({ path, current, content }) => unifiedDiff(path, current, content)).join(''),
     paths: targets.map(({ path }) => path),
     files: targets.map(({ path, content }) => ({ place: disk.place(path), content, mode: 0o644 })),
+    checkUnchanged: () => {
+      // Another set-up at the same time shows in the state.
+      for (const { path, current } of [...targets, { path: STATE, current: state }]) {
+        if (disk.read(path) === current) continue;
+        throw new AppError('CONFIG_INVALID', {
+          reason: `\n  ${path}: somebody else has just changed it; run this again`,
+        });
+      }
+    },
   };
 }
