@@ -116,7 +116,10 @@ async function enrol(
   const stopListening = identity.onChange(resolve);
   services.defer(async () => stopListening());
   const late = setTimeout(() => {
-    reject(new AppError('TRACKER_UNAVAILABLE', { reason: 'no certificate in time', advice: 'The log says why.' }));
+    const { code, reason = 'no answer' } = identity.failure ?? {};
+    reject(
+      new AppError('TRACKER_UNAVAILABLE', { reason: `no certificate in time; the last attempt: ${reason}`, code }),
+    );
   }, ENROLMENT_MS);
   const onAbort = (): void => reject(signal.reason as Error);
   signal.addEventListener('abort', onAbort, { once: true });
