@@ -64,12 +64,28 @@ suite('a dockerd over mutual TLS', () => {
     await assert.rejects(docker.digestsOf(IMAGE, '1', call), { code: 'DOCKER_UNAVAILABLE' });
   });
 
-  test('a daemon of another CA is not spoken to, and does not speak to us', async () => {
+  test('whoever poses as a daemon with a certificate of another CA hears nothing', async (t) => {
+    const posing = await new FakeDockerd(await DockerPki.create(), { resolvesTo: DIGEST, takesAnybody: true }).start();
+    t.after(() => posing.stop());
+    const deceived = new DockerApi({ host: posing.host, secureContext: pki.client, redact: (text) => text });
+    t.after(() => deceived.close());
+    await assert.rejects(deceived.resolve(call, '1'), { code: 'DOCKER_UNAVAILABLE' });
+    assert.deepEqual(posing.requests, []);
+  });
+
+  test('a daemon is believed under the names of its certificate only', async () => {
+    const host = { ...dockerd.host, host: 'localhost' };
+    const renamed = new DockerApi({ host, secureContext: pki.client, redact: (text) => text });
+    await assert.rejects(renamed.resolve(call, '1'), { code: 'DOCKER_UNAVAILABLE', message: /altnames/ });
+    renamed.close();
+  });
+
+  test('a daemon takes no client of another CA', async () => {
     const other = await DockerPki.create();
-    const strange = new DockerApi({ host: dockerd.host, secureContext: other.client, redact: (text) => text });
-    await assert.rejects(strange.digestsOf(IMAGE, '1', call), { code: 'DOCKER_UNAVAILABLE' });
+    const stranger = new DockerApi({ host: dockerd.host, secureContext: other.client, redact: (text) => text });
+    await assert.rejects(stranger.digestsOf(IMAGE, '1', call), { code: 'DOCKER_UNAVAILABLE' });
     assert.deepEqual(dockerd.requests, []);
-    strange.close();
+    stranger.close();
   });
 
   const failures: Readonly<Record<string, { script: PullScript; code: string; reason: RegExp }>> = {

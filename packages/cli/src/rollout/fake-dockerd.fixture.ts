@@ -60,9 +60,10 @@ export class FakeDockerd {
   readonly #server: Server;
   #port = 0;
 
-  constructor(pki: DockerPki, { resolvesTo }: { resolvesTo: string }) {
+  /** One that `takesAnybody` looks at no certificate, as somebody would who poses as a dockerd. */
+  constructor(pki: DockerPki, { resolvesTo, takesAnybody = false }: { resolvesTo: string; takesAnybody?: boolean }) {
     this.resolvesTo = resolvesTo;
-    const tls = { ...pki.server, requestCert: true, rejectUnauthorized: true };
+    const tls = { ...pki.server, requestCert: true, rejectUnauthorized: !takesAnybody };
     this.#server = createServer(tls, (request, response) => this.#answer(request, response));
     this.#server.on('tlsClientError', () => {});
   }
