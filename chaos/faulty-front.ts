@@ -11,6 +11,8 @@ const REGISTRY_PORT = 5000;
 export type FrontRule = {
   /** Only towards this address. */
   readonly client?: string;
+  /** Only requests that go on with what has begun. @default all */
+  readonly isRanged?: boolean;
   /** How many requests it strikes. @default all */
   readonly times?: number;
 } & (

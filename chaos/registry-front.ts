@@ -46,7 +46,7 @@ async function forward(request: IncomingMessage, response: ServerResponse, answe
   const digest = BLOB.exec(request.url ?? '')?.groups?.['digest'];
   const isContent = digest !== undefined && request.method === 'GET' && (answer.statusCode ?? 500) < 300;
   const length = Number(answer.headers['content-length'] ?? 0);
-  const rule = isContent && length >= MIN_STRUCK_BYTES ? take(request.socket.remoteAddress ?? '') : undefined;
+  const rule = isContent && length >= MIN_STRUCK_BYTES ? take(request) : undefined;
   if (rule?.kind === 'status') {
     answer.destroy();
     response.writeHead(rule.status, { ...rule.headers, 'content-length': '0' }).end();
@@ -87,8 +87,11 @@ async function drained(response: ServerResponse): Promise<void> {
   });
 }
 
-function take(client: string): FrontRule | undefined {
-  const found = rules.find(({ rule, left }) => left > 0 && (rule.client === undefined || client.endsWith(rule.client)));
+function take({ socket, headers }: IncomingMessage): FrontRule | undefined {
+  const from = socket.remoteAddress ?? '';
+  const fits = ({ client, isRanged }: FrontRule): boolean =>
+    (client === undefined || from.endsWith(client)) && (isRanged !== true || headers.range !== undefined);
+  const found = rules.find(({ rule, left }) => left > 0 && fits(rule));
   if (found === undefined) return undefined;
   found.left -= 1;
   struck += 1;
