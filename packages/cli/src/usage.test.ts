@@ -248,6 +248,14 @@ suite('the command line', { concurrency: 2 }, () => {
     });
   }
 
+  test('shows what a set-up would change, and writes nothing, for --dry-run', async () => {
+    const cli = new CliProcess(['setup', 'docker', '--registry', 'registry.example', '--root', directory, '--dry-run']);
+    assert.equal(await cli.ended(), 0, cli.said);
+    assert.match(cli.printed, /^\+Environment="HTTPS_PROXY=http:\/\/127\.0\.0\.1:3128"$/m);
+    assert.match(cli.printed, /^Nothing was written[\s\S]*systemctl restart docker/m);
+    assert.equal(existsSync(at('etc')), false);
+  });
+
   test('prints help for --help, and its version', async () => {
     const [help, version] = [new CliProcess(['node', '--help']), new CliProcess(['--version'])];
     assert.equal(await help.ended(), 0);
