@@ -327,6 +327,8 @@ test('a seeder that died after the last piece needs nothing more from the regist
   for (let index = 0; index < 4; index += 1) await stored.writePiece(index, pieceOf(blob, index), hashOf(blob, index));
   await pull(t, scene, blob);
   assert.equal(scene.registry.counts(blob.digest).gets, 0);
+  const [started] = await scene.logged('ingest_started');
+  assert.equal(started?.['offset'], SIZE);
 });
 
 test('what an earlier process kept of a false blob does not survive its digest', async (t) => {

@@ -365,7 +365,9 @@ export class RegistrySeeder {
   ): Promise<void> {
     const { blob, swarmId } = request;
     const signal = this.#stopped.signal;
-    const offset = first?.offset ?? read.offset;
+    // What the store holds whole is hashed anew, and nothing is read of the registry.
+    const held = stored === undefined ? 0 : Math.min(heldCount * stored.geometry.pieceLength, stored.geometry.size);
+    const offset = first?.offset ?? Math.max(read.offset, held);
     this.#log.info('ingest_started', { swarmId, digest: blob.digest, registry: blob.registry, offset });
     try {
       if (stored !== undefined) await read.resumeFrom(stored, heldCount, { signal });
