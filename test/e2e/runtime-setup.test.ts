@@ -70,6 +70,10 @@ suite('runtimes as sealift setup leaves them', { skip: missingForTestbed() }, ()
     // The file system of the testbed may not carry an overlay.
     const cri = '[plugins."io.containerd.grpc.v1.cri".containerd]\n  snapshotter = "native"\n';
     await writeFile(at('etc/containerd/config.toml'), `version = 2\ndisabled_plugins = ${disabled}\n${cri}`);
+    // So that podman leaves nothing in the machine's shared memory and in its /etc.
+    const network = path.join(host.directory, 'podman', 'network');
+    const containers = `[engine]\nlock_type = "file"\n[network]\nnetwork_config_dir = "${network}"\n`;
+    await writeFile(at('etc/containers/containers.conf'), containers);
     await writeFile(at('etc/containers/policy.json'), '{"default": [{"type": "insecureAcceptAnything"}]}');
   }
 
