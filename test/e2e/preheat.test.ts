@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { blobTraffic, manifestReads } from '../testbed/access-log.ts';
-import { Cluster } from '../testbed/cluster.ts';
+import { Cluster, linesOf } from '../testbed/cluster.ts';
+import { documentedBlocks } from '../testbed/documented-commands.ts';
 import type { Image } from '../testbed/image.ts';
-import type { NodeProcess } from '../testbed/sealift.ts';
+import { type NodeProcess, sealift } from '../testbed/sealift.ts';
 import { missingForTestbed } from '../testbed/support.ts';
 
 const MIB = 1024 * 1024;
@@ -42,10 +45,28 @@ suite('a preheated image, from a registry that wants a client certificate', { sk
     manifests: manifests.map(() => 1),
   });
 
-  test('a preheat has the seeder read each blob and manifest once, and tells when it is done', async () => {
+  /** Runs what docs/operations.md tells to type, with the names of this cluster. */
+  const preheatAsDocumented = async (): Promise<Record<string, unknown>[]> => {
+    const host = cluster.testbed.network.host('tracker');
+    const [block = ''] = await documentedBlocks('operations.md', '## Bring an image in before it is pulled');
     const { tracker, tokenFile } = cluster.joinToken;
-    const flags = ['--tracker', tracker, '--join-token-file', tokenFile];
-    const lines = await cluster.preheat('tracker', APP, { user: 'alice', flags });
+    await writeFile(path.join(host.directory, 'join-token'), await readFile(tokenFile), { mode: 0o600 });
+    const login = `alice:${cluster.tokens.user('alice').password}\n`;
+    await writeFile(path.join(host.directory, 'registry-login'), login, { mode: 0o600 });
+    const command = block
+      .replace('registry.example/team/app:1.4', APP)
+      .replace(/https:\/\/tracker\.example:7443[^']*/, tracker)
+      .replace('linux/amd64', `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`);
+    const words = sealift().map((word) => `'${word}'`);
+    const script = `cd '${host.directory}'; sealift() { ${words.join(' ')} "$@"; }\n${command}`;
+    const { name, authority } = cluster.upstream;
+    const certificates = path.join(cluster.testbed.directory, 'registry-certs');
+    const env = { SEALIFT_REGISTRY_CA: `${name}=${authority}`, SEALIFT_REGISTRY_CERTS: certificates };
+    return linesOf(await host.runOrThrow(['bash', '-euc', script], { env }));
+  };
+
+  test('a preheat has the seeder read each blob and manifest once, and tells when it is done', async () => {
+    const lines = await preheatAsDocumented();
     const bytes = [app.config, ...app.layers].reduce((sum, { size }) => sum + size, 0);
     assert.equal(lines[0]?.['digest'], app.manifests[0]?.digest);
     assert.deepEqual(lines.at(-1), { event: 'done', target: 'seeder', blobs: app.layers.length + 1, bytes });

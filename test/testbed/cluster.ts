@@ -276,11 +276,7 @@ export class Cluster {
     // Standard input, as a secret must not be an argument.
     const input = `${user}:${this.tokens.user(user).password}\n`;
     const command = sealift('preheat', image, ...ca, ...certs, '--credentials-file', '-', ...flags);
-    const printed = await this.testbed.network.host(name).runOrThrow(command, { input });
-    return printed
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    return linesOf(await this.testbed.network.host(name).runOrThrow(command, { input }));
   }
 
   /** `docker login` of a user of the registry. */
@@ -319,6 +315,12 @@ export class Cluster {
 
 function flagsOfHub({ certificate }: UpstreamAuthority): string[] {
   return ['--registry', 'docker.io', '--registry-ca', `docker.io=${certificate}`];
+}
+
+/** The objects that a command printed, one to a line. */
+export function linesOf(printed: string): Record<string, unknown>[] {
+  const lines = printed.split('\n').filter((line) => line !== '');
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
 async function flagsOfClient(
