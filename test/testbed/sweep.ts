@@ -23,8 +23,8 @@ export function directoryOf(runName: RunName): string {
 }
 
 /**
- * Removes whatever is left of a run: processes, namespaces, cgroups, files. Processes are found by their mark or by the
- * namespace they live in (containers do not carry the mark). Safe to call for a run that left nothing.
+ * Removes whatever is left of a run: processes, namespaces, cgroups, files. Processes are found by their mark, by the
+ * namespace that they live in, or by their cgroup: containers carry no mark, and may have a namespace of their own. Safe to call for a run that left nothing.
  */
 export async function sweepRun(runName: RunName): Promise<void> {
   const namespaces = (await list(NAMESPACES)).filter((name) => runNameOf(name) === runName);
@@ -63,7 +63,7 @@ async function killProcesses(runName: RunName, namespaces: readonly string[]): P
   }
 }
 
-/** Processes that carry the run's mark or live in one of its network namespaces. */
+/** Processes that carry the run's mark, live in one of its network namespaces, or in its cgroup as containers do. */
 export async function processesOf(runName: RunName, links: ReadonlySet<string> = new Set()): Promise<number[]> {
   const mark = `${RUN_MARK}=${runName}`;
   const pids = (await list('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
@@ -72,7 +72,9 @@ export async function processesOf(runName: RunName, links: ReadonlySet<string> =
       // A process that ends while we look, or a zombie, has neither.
       const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
       if (environment.split('\0').includes(mark)) return pid;
-      return links.has(await readlink(`/proc/${pid}/ns/net`).catch(() => '')) ? pid : undefined;
+      if (links.has(await readlink(`/proc/${pid}/ns/net`).catch(() => ''))) return pid;
+      const cgroups = await readFile(`/proc/${pid}/cgroup`, 'latin1').catch(() => '');
+      return cgroups.includes(`/${runName}/`) ? pid : undefined;
     }),
   );
   return found.filter((pid) => pid !== undefined);
