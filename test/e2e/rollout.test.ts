@@ -54,7 +54,7 @@ suite('a rollout to three dockerds', { skip: missingForTestbed() }, () => {
     ops = cluster.testbed.network.host('ops');
     directory = path.join(ops.directory, 'rollout');
     await mkdir(directory, { mode: 0o700 });
-    image = await cluster.publish('team-a/app', { seed: 'app', layerBytes: [24 * MIB, 3 * MIB, 200_000] });
+    image = await cluster.publish('team-a/app', { seed: 'app', layerBytes: [12 * MIB, 2 * MIB, 200_000] });
     ca = await DockerCa.create({ keyType: 'p-256', ttlMs: DAY_MS });
     await writeLeaf(at('ops'), ['cert.pem', 'key.pem'], { role: 'client', name: 'ops' });
     nodes.push(...(await Promise.all(HOSTS.map((name) => cluster.startLightNode(name)))));
