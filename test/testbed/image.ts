@@ -92,7 +92,7 @@ export async function pushImage(
   host: Host,
   o: {
     image: Image;
-    registry: Registry;
+    registry: Pick<Registry, 'name'>;
     repository: string;
     authority: string;
     /** What to show to a registry that asks for it. */

@@ -61,9 +61,11 @@ test('a check that hangs or breaks fails, and the next one has its turn', async 
 
 test('a result is set in lines that a terminal holds, with what to do below and nothing that gives it orders', () => {
   const finding = `${'word '.repeat(30)}\u001b[2J`;
-  const text = formatResult({ id: 'peer-port', status: 'fail', finding, advice: 'Type this.' });
+  const command = `Type: sealift ${'--registry registry.example '.repeat(9)}`;
+  const text = formatResult({ id: 'peer-port', status: 'fail', finding, advice: command });
   assert.match(text, /^FAIL {2}peer-port {5}word /);
-  assert.match(text, /\n {20}→ Type this\.\n$/);
-  for (const line of text.split('\n')) assert.ok(line.length <= 100, line);
+  // In one line, to be copied.
+  assert.ok(text.endsWith(`\n${' '.repeat(20)}→ ${command}\n`));
+  for (const line of text.split('\n').slice(0, -2)) assert.ok(line.length <= 100, line);
   assert.ok(!text.includes('\u001b'));
 });

@@ -10,7 +10,8 @@ const WIDTH = 80;
 /** A result for people to read: the mark, what was found, and what to do. */
 export function formatResult({ id, status, finding, advice }: CheckResult): string {
   const head = `${MARKS[status].padEnd(6)}${id.padEnd(INDENT - 6)}`;
-  const lines = [...wrap(finding), ...(advice === undefined ? [] : wrap(`→ ${advice}`))];
+  const lines = [...wrap(finding), ...(advice === undefined ? [] : [`→ ${printable(advice)}`])];
+  // Advice stays in one line, so that what is to be typed can be copied.
   return `${head}${lines.join(`\n${' '.repeat(INDENT)}`)}\n`;
 }
 
@@ -24,7 +25,7 @@ export function formatSummary(results: readonly CheckResult[]): string {
   return `${parts.join(', ')}.${next}\n`;
 }
 
-/** Breaks a text between words; names of hosts and files, and what to type, may come from elsewhere. */
+/** Breaks a text between words; names of hosts and files in it may come from elsewhere. */
 function wrap(text: string): string[] {
   const lines: string[] = [];
   let line = '';
