@@ -38,8 +38,8 @@ export function kills(times: number, say: (text: string) => void): Fault {
       while (tally.left > 0) await playRound(stage, tally);
       tally.note(stage);
       await stage.cluster.stopServices();
-      for (const name of stage.names) demandSound(stage, name, await problemsOfData(stage.node(name).data));
-      demandSound(stage, 'tracker', await problemsOfData(stage.cluster.tracker.data));
+      const all = [...stage.names.map((name) => [name, stage.node(name).data] as const), trackerOf(stage)];
+      await Promise.all(all.map(async ([name, data]) => demandSound(stage, name, await problemsOfData(data))));
     },
   };
 }
@@ -156,6 +156,10 @@ interface Status {
 
 async function statusOf(stage: Stage, name: string): Promise<Status> {
   return (await readNodeStatus(stage.node(name).data)) as unknown as Status;
+}
+
+function trackerOf(stage: Stage): readonly [name: string, data: string] {
+  return ['tracker', stage.cluster.tracker.data];
 }
 
 function storeOf(stage: Stage, name: string): string {
