@@ -16,8 +16,8 @@ export {
 } from './client.ts';
 export type { HeadVerdict } from './head-verdict.ts';
 export { formatManifestPath, type ManifestReference, parseManifestPath } from './manifest-path.ts';
-export { type ImageReference, parseImageReference } from './reference.ts';
 export type { ProbeAnswer } from './probe.ts';
+export { type ImageReference, parseImageReference } from './reference.ts';
 export type { ClientCertificate, RegistryConfig } from './registry-config.ts';
 export type { TokenRights } from './registry-token/claims.ts';
 export { bearerJwt } from './registry-token/compact-token.ts';
