@@ -40,6 +40,7 @@ export {
   type SwarmId,
   type Zone,
 } from './ids.ts';
+export { keptBytes } from './kept-bytes.ts';
 export { LOG_EVENTS, type LogEvent } from './log-events.ts';
 export {
   createLogger,

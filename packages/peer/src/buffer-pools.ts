@@ -1,4 +1,4 @@
-/** Bytes of free piece buffers kept for reuse; what is above goes back to the heap. */
+/** Bytes of free buffers of either kind kept for reuse; what is above goes back to the heap. */
 const MAX_IDLE_BYTES = 16 * 1024 * 1024;
 
 /** The memory for unverified pieces of all swarms. Nothing is taken beyond the bound: a swarm that gets none waits. */
@@ -93,7 +93,7 @@ export class UploadBuffers {
   }
 
   give(buffer: Buffer): void {
-    this.#free.push(buffer);
+    if ((this.#free.length + 1) * this.#length <= MAX_IDLE_BYTES) this.#free.push(buffer);
     this.forfeit();
   }
 

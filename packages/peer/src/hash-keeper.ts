@@ -1,5 +1,5 @@
 import { type ContentVerifier, HASH_LENGTH, type HashBatch, HashList, openHashBatch } from '@sealift/bittorrent';
-import { Bitfield, type Logger } from '@sealift/core';
+import { Bitfield, keptBytes, type Logger } from '@sealift/core';
 import type { StoredBlob } from '@sealift/store';
 
 /** Bytes of the signature at the start of a batch (docs/protocol.md, `sl_hashes`). */
@@ -65,7 +65,7 @@ export class HashKeeper {
   take(bytes: Uint8Array, settling?: (taken: TakenHashes) => Promise<void> | undefined): TakenHashes | undefined {
     // Each neighbour passes on each batch; only the first one is worth a signature check.
     if (this.#signatures.has(signatureOf(bytes))) return undefined;
-    const record = Buffer.from(bytes);
+    const record = keptBytes(bytes);
     const { startedAt } = this.list;
     const taken = this.#admit(record);
     if (taken === undefined) return undefined;

@@ -1,5 +1,5 @@
 import { type ContentVerifier, claimedProgress, openProgress } from '@sealift/bittorrent';
-import type { Clock, SwarmId } from '@sealift/core';
+import { type Clock, keptBytes, type SwarmId } from '@sealift/core';
 
 /** Shortest time between two progress messages to one peer, in ms (docs/protocol.md, `sl_progress`). */
 const INTERVAL_MS = 1_000;
@@ -38,7 +38,7 @@ export class ProgressRelay<Peer extends object> {
     // A seeder that hangs says the same again and again, and so do all who pass it on: not worth a signature check.
     if (bytesRead <= (this.#latest?.bytesRead ?? 0)) return false;
     openProgress(payload, this.#swarmId, this.#verifier());
-    this.#latest = { bytesRead, payload: Buffer.from(payload) };
+    this.#latest = { bytesRead, payload: keptBytes(payload) };
     if (from !== undefined) this.#toldOf(from).bytesRead = bytesRead;
     return true;
   }

@@ -7,6 +7,7 @@ import {
   type Clock,
   digestFromSha256,
   isAppError,
+  keptBytes,
   type Logger,
   type NodeId,
   type PieceGeometry,
@@ -339,7 +340,7 @@ export class RegistrySeeder {
       this.#markWithdrawn(blob, swarmId);
       return none(WITHDRAWN);
     }
-    this.#inline.set(swarmId, bytes);
+    this.#inline.set(swarmId, keptBytes(bytes));
     this.#log.info('ingest_finished', { swarmId, digest: blob.digest, size, inline: true });
     return { kind: 'inline', bytes };
   }

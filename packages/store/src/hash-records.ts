@@ -1,20 +1,20 @@
 import { crc32 } from 'node:zlib';
+import { keptBytes } from '@sealift/core';
 
 /** Length and CRC-32 of a record, 32-bit big-endian each, before its bytes. */
 const HEADER_LENGTH = 8;
 /** Longest record, in bytes; a signed batch of 1024 hashes has 32,913 (docs/protocol.md, "sl_hashes"). */
 export const MAX_RECORD_LENGTH = 65_536;
 
-/** The form in which records follow one another in a file. */
+/** The form in which records follow one another in a file; to be kept, as its views are once it is written. */
 export function encodeRecords(records: readonly Uint8Array[]): Buffer {
-  return Buffer.concat(
-    records.flatMap((record) => {
-      const header = Buffer.alloc(HEADER_LENGTH);
-      header.writeUInt32BE(record.length, 0);
-      header.writeUInt32BE(crc32(record), 4);
-      return [header, record];
-    }),
-  );
+  const parts = records.flatMap((record) => {
+    const header = Buffer.alloc(HEADER_LENGTH);
+    header.writeUInt32BE(record.length, 0);
+    header.writeUInt32BE(crc32(record), 4);
+    return [header, record];
+  });
+  return keptBytes(Buffer.concat(parts));
 }
 
 /** The records up to the first torn one, and how many bytes of the file they take; the rest is to be cut off. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { AppError, type BlobRef, digestFromSha256, type Logger } from '@sealift/core';
+import { AppError, type BlobRef, digestFromSha256, keptBytes, type Logger } from '@sealift/core';
 import { MANIFEST_TYPES, type RegistryClient } from '@sealift/registry';
 import { MAX_MANIFEST_BYTES } from '@sealift/tracker-api';
 import type { Authorizer } from '../right/authorizer.ts';
@@ -94,7 +94,7 @@ export class Manifests {
       throw unfit('not what its digest says');
     const mediaType = String(headers['content-type'] ?? '');
     if (!MANIFEST_TYPES.includes(mediaType)) throw unfit('a media type that clusters do not keep');
-    const manifest = { bytes: body, mediaType };
+    const manifest = { bytes: keptBytes(body), mediaType };
     this.#cache.put(ref, manifest);
     this.#log.info('manifest_read', { ...ref, size: body.length });
     return manifest;
