@@ -17,6 +17,8 @@ export interface FakeRegistryOptions {
   readonly isRedirecting?: boolean;
   /** Names in its certificate, for a registry that is not what it says. @default loopback */
   readonly certifiedFor?: CertifiedNames;
+  /** When its certificate was issued, for an hour, in ms since the epoch. @default now */
+  readonly certifiedAt?: number;
   /** The registry itself hears only those who show a certificate of this CA. CDN and realm ask for none. */
   readonly clientCaPem?: string;
 }
@@ -60,6 +62,7 @@ export class FakeRegistry {
   readonly requests: FakeRequest[] = [];
   readonly #auth: 'anonymous' | 'basic' | 'bearer';
   readonly #certifiedFor: CertifiedNames | undefined;
+  readonly #certifiedAt: number | undefined;
   readonly #clientCaPem: string | undefined;
   readonly #faults = new FakeFaults();
   readonly #held = new Map<Digest, HeldBody>();
@@ -72,9 +75,16 @@ export class FakeRegistry {
   /** Blob requests are sent on to the CDN. Can be switched at any time. */
   isRedirecting: boolean;
 
-  constructor({ auth = 'anonymous', isRedirecting = false, certifiedFor, clientCaPem }: FakeRegistryOptions = {}) {
+  constructor({
+    auth = 'anonymous',
+    isRedirecting = false,
+    certifiedFor,
+    certifiedAt,
+    clientCaPem,
+  }: FakeRegistryOptions = {}) {
     this.#clientCaPem = clientCaPem;
     this.#certifiedFor = certifiedFor;
+    this.#certifiedAt = certifiedAt;
     this.#auth = auth;
     this.isRedirecting = isRedirecting;
   }
@@ -82,7 +92,7 @@ export class FakeRegistry {
   /** Makes the certificates and opens three ports: registry, CDN and token realm. */
   async start(): Promise<void> {
     if (this.#servers !== undefined) return;
-    this.#certificate ??= await createLoopbackCertificate(this.#certifiedFor);
+    this.#certificate ??= await createLoopbackCertificate(this.#certifiedFor, { issuedAt: this.#certifiedAt });
     const serve = (at: FakeRequest['at'], handle: (request: IncomingMessage, response: ServerResponse) => void) =>
       new LoopbackServer(
         this.#theCertificate(),

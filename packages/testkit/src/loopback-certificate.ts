@@ -16,9 +16,15 @@ export interface CertifiedNames {
 
 const LOOPBACK: CertifiedNames = { dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] };
 
-/** Makes a {@link LoopbackCertificate} with keys of its own. Nothing else trusts it. */
-export async function createLoopbackCertificate(names: CertifiedNames = LOOPBACK): Promise<LoopbackCertificate> {
-  const ca = await SwarmCa.create({ clusterId: parseClusterId('fake-registry') });
+/**
+ * Makes a {@link LoopbackCertificate} with keys of its own, which counts for an hour from `issuedAt` on, in ms since the
+ * epoch. Nothing else trusts it.
+ */
+export async function createLoopbackCertificate(
+  names: CertifiedNames = LOOPBACK,
+  { issuedAt = Date.now() } = {},
+): Promise<LoopbackCertificate> {
+  const ca = await SwarmCa.create({ clusterId: parseClusterId('fake-registry'), clock: { now: () => issuedAt } });
   const { privateKeyPem, csrPem } = await createSigningRequest();
   const { certificatePem } = await ca.issue(
     {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import https from 'node:https';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -118,6 +119,21 @@ test('a tracker that is right, of another CA, no tracker, away, or whose CA file
     /does not answer at https:\/\/127\.0\.0\.1:1: nothing listens there\. Pulls go to the registry/,
   );
   assert.match(away.advice ?? '', /let TCP port 1 through/);
+});
+
+test('a tracker whose certificate has expired, or is not valid yet', async (t) => {
+  const directory = await directoryFor(t);
+  const trackerCa = join(directory, 'ca.pem');
+  for (const hours of [-2, 2]) {
+    const issuedAt = Date.now() + hours * 3_600_000;
+    const { caPem, certificatePem, privateKeyPem } = await createLoopbackCertificate(undefined, { issuedAt });
+    await writeFile(trackerCa, caPem);
+    const port = await serve(t, https.createServer({ cert: certificatePem, key: privateKeyPem }));
+    const settings = { origin: `https://127.0.0.1:${port}`, trackerCa, fingerprint: null };
+    const { status, finding } = await examine(trackerCheck(subjectOf(directory, { settings })));
+    assert.equal(status, 'fail');
+    assert.match(finding, /^By the clock of this host, the certificate of the tracker at .* is not valid now\./);
+  }
 });
 
 test('clocks that agree, differ, or differ too much', async () => {

@@ -46,6 +46,19 @@ test('a registry in order says what it asks for', async (t) => {
   }
 });
 
+test('a registry whose certificate has expired, or is not valid yet', async (t) => {
+  for (const [hours, says] of [
+    [-2, /^The certificate of 127\.0\.0\.1:\d+ has expired\./],
+    [2, /^The certificate of 127\.0\.0\.1:\d+ is not valid yet\./],
+  ] as const) {
+    const { host, caPem } = await registryOn(t, { certifiedAt: Date.now() + hours * 3_600_000 });
+    const result = await examineRegistry(t, host, caPem);
+    assert.equal(result.status, 'fail');
+    assert.match(result.finding, says);
+    assert.match(result.advice ?? '', /clock of this host/);
+  }
+});
+
 test('a registry that is not trusted, misnamed, without TLS, away, or wants a client certificate', async (t) => {
   const sound = await registryOn(t);
   const untrusted = await examineRegistry(t, sound.host);
