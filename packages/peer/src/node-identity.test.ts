@@ -102,7 +102,7 @@ test('renewals come around two thirds of the life, spread by chance, and never i
 
 test('a node that is denied at its renewal stays out, though it still has its token', async (t) => {
   const { tracker, identity, logged } = await scene(t);
-  tracker.on('enrol', async ({ body }) => ({ body: await tracker.enrol(String(body['csr']), { ttlMs: 2_000 }) }));
+  tracker.on('enrol', async ({ body }) => ({ body: await tracker.enrol(String(body['csr']), { ttlMs: 5_000 }) }));
   tracker.on('renew', () => ({ status: 403, body: { code: 'NODE_DENIED', message: 'out' } }));
   await identity.start();
   assert.match(await logged('certificate_renewal_failed'), /NODE_DENIED/);
