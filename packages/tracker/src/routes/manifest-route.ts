@@ -1,6 +1,7 @@
 import { type BlobRef, isAppError } from '@sealift/core';
 import { ErrorBody, ManifestAnswer, ManifestRequest, TRACKER_PATHS } from '@sealift/tracker-api';
 import type { App } from '../http/app.ts';
+import { BytesUnderWay } from '../http/bytes-under-way.ts';
 import type { Services } from '../services.ts';
 import { parseContentRef } from './content-ref.ts';
 
@@ -11,7 +12,7 @@ type Needs = Pick<Services, 'manifests' | 'identity' | 'throttle' | 'counters' |
 
 /** One manifest by its digest, for whoever the registry says may pull it. */
 export function registerManifestRoute(app: App, services: Needs): void {
-  let bytesUnderWay = 0;
+  const underWay = new BytesUnderWay({ maxBytes: MAX_BYTES_UNDER_WAY });
   app.post(
     TRACKER_PATHS.manifest,
     {
@@ -41,11 +42,7 @@ export function registerManifestRoute(app: App, services: Needs): void {
         return { verdict, reason };
       }
       const { bytes, mediaType } = outcome.manifest;
-      if (bytesUnderWay + bytes.length > MAX_BYTES_UNDER_WAY) return { verdict: 'unavailable', reason: 'too many ask' };
-      bytesUnderWay += bytes.length;
-      reply.raw.once('close', () => {
-        bytesUnderWay -= bytes.length;
-      });
+      if (!underWay.admit(reply.raw, bytes.length)) return { verdict: 'unavailable', reason: 'too many ask' };
       counters.add('manifestsServed');
       audit.record('manifest_served', { nodeId: node.id, ...ref });
       return { verdict: 'granted', mediaType, bytes: bytes.toString('base64') };
