@@ -248,14 +248,15 @@ export class Stage implements AsyncDisposable {
     return childrenOf(this.node(name).service.pid);
   }
 
-  /** Waits until a node shares again after its engine was ended. */
+  /** Waits until a node shares again after its engine was ended, or hung. */
   async engineRuns(name: string): Promise<void> {
     const { data } = this.node(name);
     const waiting = new AbortController();
     const untilRunning = async (): Promise<void> => {
       while (!waiting.signal.aborted) {
-        const said = (await readNodeStatus(data)) as { engine: { state: string } };
-        if (said.engine.state === 'running') return;
+        const said = (await readNodeStatus(data)) as { engine: { state: string }; nodeId: string | null };
+        // Its own word, beside that of its front.
+        if (said.engine.state === 'running' && said.nodeId !== null) return;
         await this.pause(ENGINE_LOOK_MS);
       }
     };

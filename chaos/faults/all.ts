@@ -2,7 +2,7 @@ import type { Fault } from '../fault.ts';
 import { certificateExpired } from './certificate.ts';
 import { corruptPeers } from './corruption.ts';
 import { diskFull, diskReadOnly } from './disk.ts';
-import { engineKilled, nodeKilled } from './engine.ts';
+import { engineFrozen, engineKilled, nodeKilled } from './engine.ts';
 import { addressChange, linkCut, oneWayCut, peerPortUnreachable } from './links.ts';
 import { announceCrowd, blobFlood, seederCrowd } from './overload.ts';
 import { allPeersGone, peerFrozen } from './peers.ts';
@@ -21,6 +21,7 @@ export const FAULTS: readonly Fault[] = [
   allPeersGone,
   peerFrozen,
   engineKilled,
+  engineFrozen,
   nodeKilled,
   linkCut,
   oneWayCut,

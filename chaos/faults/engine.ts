@@ -15,6 +15,25 @@ export const engineKilled: Fault = {
   },
 };
 
+/** It may also hang: then its channel stays open, and only its silence tells. */
+export const engineFrozen: Fault = {
+  name: 'engine-frozen',
+  summary: 'the engine process of a node is stopped (SIGSTOP) in mid-pull, and goes on for the next pull',
+  fitsDocker: true,
+  play: async (stage) => {
+    const { pulls } = await stage.midPull();
+    const pids = stage.enginePids('n1');
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    await pulls;
+    stage.expect(stage.logged('n1', 'engine_failed').length > 0, 'nobody noticed that it hangs');
+    for (const pid of stage.enginePids('n1').filter((pid) => pids.includes(pid))) process.kill(pid, 'SIGCONT');
+    await stage.engineRuns('n1');
+    const joined = stage.logged('n1', 'swarm_joined').length;
+    await stage.pull(await stage.publish([4_000_000]));
+    stage.expect(stage.logged('n1', 'swarm_joined').length > joined, 'it does not share any more');
+  },
+};
+
 /** A whole node ends without notice; its own pull is lost, and only that one. */
 export const nodeKilled: Fault = {
   name: 'node-killed',

@@ -155,7 +155,22 @@ test('an engine without a sign of life is killed, one with a sign is not', async
   assert.equal(runs.length, 1);
   timers.tick(26_000);
   assert.deepEqual(await last().ended, { code: null, signal: 'SIGKILL' });
-  assert.deepEqual(events, ['engine_failed', 'engine_exited']);
+  assert.deepEqual(events, ['engine_failed', 'engine_failed', 'engine_exited']);
+});
+
+test('nobody waits for an engine that is silent for long, and those who come after it speaks again are served', async (t) => {
+  const { supervisor, runs, events, users, last, timers } = setUp(t);
+  await supervisor.start();
+  last().say(READY);
+  const asked = supervisor.ask({ timeoutMs: 60_000 });
+  timers.tick(7_000);
+  assert.deepEqual(users, ['attach']);
+  timers.tick(1_000);
+  assert.deepEqual(users, ['attach', 'detach']);
+  assert.equal(await asked, undefined);
+  last().say({ type: 'alive' });
+  assert.deepEqual(users, ['attach', 'detach', 'attach']);
+  assert.deepEqual([runs.length, events], [1, ['engine_failed']]);
 });
 
 test('a question that the engine does not answer ends in time, or with the engine', async (t) => {

@@ -5,9 +5,15 @@ import type { EngineRun, ProcessEnd } from './engine-process.ts';
 import { KeptGrants } from './kept-grants.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
-/** How often a sign of life is looked for, in ms, and how many times in a row there may be none: an engine gives one each second. */
-const CHECK_MS = 5_000;
-const MAX_MISSED_CHECKS = 4;
+/** How often a sign of life is looked for, in ms: an engine gives one each second. */
+const CHECK_MS = 1_000;
+/**
+ * Checks in a row without one, after which nobody waits for the engine any longer. Above what a busy machine takes from a
+ * process, below the time after which a swarm without progress is given up.
+ */
+const MAX_SILENT_CHECKS = 8;
+/** The same after which it is killed: one that was stopped for a while goes on with all that it holds. */
+const MAX_MISSED_CHECKS = 24;
 /** Longest wait for an engine that was asked to end, in ms: it takes leave of its swarms and brings its files to the disk. */
 const STOP_TIMEOUT_MS = 9_000;
 /** Questions that may wait for an answer. Only people ask. */
@@ -27,8 +33,8 @@ export interface EngineUser {
 }
 
 /**
- * Keeps an engine running: starts it again when it ends, at once the first time and then with growing pauses, and kills one
- * that gives no sign of life. Says each change of its state once.
+ * Keeps an engine running: starts it again when it ends, at once the first time and then with growing pauses. One that gives
+ * no sign of life loses its users until it gives one, and is killed if it takes too long. Says each change of its state once.
  */
 export class EngineSupervisor implements Service {
   readonly #launch: (onMessage: (message: EngineMessage) => void) => EngineRun;
@@ -200,10 +206,8 @@ export class EngineSupervisor implements Service {
   #ended(run: EngineRun, { code, signal }: ProcessEnd): void {
     this.#run = undefined;
     const wasReady = this.#isReady;
-    this.#isHeard = false;
     this.#isReady = false;
-    for (const user of this.#users) user.detach();
-    for (const answer of this.#questions.values()) answer(undefined);
+    this.#detach();
     if (this.#isStopped) return;
     this.#isFirst = false;
     this.#first.resolve({ kind: 'delayed' });
@@ -219,9 +223,22 @@ export class EngineSupervisor implements Service {
   #check(): void {
     if (this.#run === undefined) return;
     this.#missedChecks += 1;
-    if (this.#missedChecks <= MAX_MISSED_CHECKS) return;
-    this.#log.error('engine_failed', { pid: this.#run.pid, reason: 'no sign of life' });
+    const { pid } = this.#run;
+    // One that never spoke is still starting: there is nobody to tell.
+    if (this.#missedChecks === MAX_SILENT_CHECKS && this.#isHeard) {
+      this.#log.error('engine_failed', { pid, reason: 'no sign of life, so nobody waits for it' });
+      this.#detach();
+    }
+    if (this.#missedChecks !== MAX_MISSED_CHECKS) return;
+    this.#log.error('engine_failed', { pid, reason: 'no sign of life, so it is killed' });
     this.#run.kill();
+  }
+
+  /** The engine does not hear, or not for now: nobody waits for it. */
+  #detach(): void {
+    this.#isHeard = false;
+    for (const user of this.#users) user.detach();
+    for (const answer of this.#questions.values()) answer(undefined);
   }
 }
 

@@ -75,6 +75,24 @@ test('an opening that is given up is closed at the engine, and one that loses it
   const orphan = source.open(request, { signal: AbortSignal.timeout(10_000) });
   source.detach();
   assert.equal(await orphan, undefined);
+  assert.deepEqual(heard.at(-1), { type: 'close', id: 1 });
   assert.equal(await source.open(request, { signal: AbortSignal.timeout(10_000) }), undefined);
   assert.equal(source.size, 0);
+});
+
+test('an engine that comes back and takes a piece back ends the reads of before, which have gone on without it', async (t) => {
+  const { source, heard, inside } = await setUp(t);
+  const signal = AbortSignal.timeout(10_000);
+  await writeFile(inside, Buffer.alloc(2 * SIZE));
+  const pieces = Buffer.of(0xc0).toString('base64');
+  const opening = source.open(request, { signal });
+  source.take({ ...fileAnswer(inside), size: 2 * SIZE, pieces, held: pieces } as EngineMessage);
+  const blob = await opening;
+  source.detach();
+  source.attach((message) => heard.push(message) > 0);
+  source.take({ type: 'revised', id: 0, revision: 1 });
+  const first = blob?.read({ start: 0, end: SIZE }, { signal })[Symbol.asyncIterator]();
+  await assert.rejects(async () => await first?.next(), { code: 'SWARM_WITHDRAWN' });
+  blob?.close();
+  assert.deepEqual([source.size, heard.at(-1)], [0, { type: 'close', id: 0 }]);
 });

@@ -46,12 +46,14 @@ export class RemoteBlobSource implements BlobSource {
     this.#send = send;
   }
 
-  /** The engine is gone: nobody waits for it any longer. What it has said to be verified can still be read. */
+  /**
+   * The engine is gone, or silent: nobody waits for it any longer. What it has said to be verified can still be read, unless
+   * it comes back and takes its word back.
+   */
   detach(): void {
     this.#send = undefined;
     for (const { settle } of [...this.#opening.values()]) settle(undefined);
     for (const blob of this.#open.values()) blob.cutOff();
-    this.#open.clear();
   }
 
   async open({ blob, authorization, intent }: BlobRequest, { signal }: { signal: AbortSignal }) {
@@ -70,7 +72,8 @@ export class RemoteBlobSource implements BlobSource {
     try {
       if (!send({ type: 'open', id, registry, repository, digest, authorization, isCheck })) return undefined;
       const answer = await promise;
-      if (signal.aborted) send({ type: 'close', id });
+      // It may still be working on it.
+      if (answer === undefined) send({ type: 'close', id });
       signal.throwIfAborted();
       return answer === undefined ? undefined : await this.#openAnswer(answer, opening, send);
     } finally {
@@ -138,8 +141,8 @@ export class RemoteBlobSource implements BlobSource {
       }
       const held = Bitfield.fromBytes(Buffer.from(answer.held, 'base64'), blob.geometry.pieceCount);
       const remote = new RemoteBlob({ id, blob, held, isSigned, revision, send });
-      if (this.#send === send) this.#open.set(id, remote);
-      else remote.cutOff();
+      this.#open.set(id, remote);
+      if (this.#send !== send) remote.cutOff();
       const reader = new BlobReader(remote);
       return {
         size: blob.geometry.size,
