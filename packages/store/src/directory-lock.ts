@@ -20,10 +20,10 @@ export class DirectoryLock {
   readonly #database: DatabaseSync;
   readonly #pidFile: string;
 
-  /** Throws `STORE_LOCKED` naming the holder's pid. */
-  static async acquire(directory: string): Promise<DirectoryLock> {
-    const pidFile = join(directory, 'pid');
-    const lockFile = join(directory, 'lock');
+  /** `prefix` begins the names of its files where the lock is for one file of the directory alone. Throws `STORE_LOCKED` naming the holder's pid. */
+  static async acquire(directory: string, { prefix = '' }: { prefix?: string } = {}): Promise<DirectoryLock> {
+    const pidFile = join(directory, `${prefix}pid`);
+    const lockFile = join(directory, `${prefix}lock`);
     // Made by us first, so that its mode is not SQLite's choice.
     await (await open(lockFile, constants.O_RDWR | constants.O_CREAT, 0o600)).close();
     const database = new DatabaseSync(lockFile);

@@ -199,7 +199,15 @@ test('a login file is read as Docker and podman write it', async (t) => {
     username: 'a',
     password: 'b',
   });
-  assert.deepEqual(await of({ credHelpers: { [registry]: 'ecr-login' } }), { kind: 'helper', name: 'ecr-login' });
+  const helper = { kind: 'helper', name: 'ecr-login' };
+  assert.deepEqual(await of({ credHelpers: { [registry]: 'ecr-login' } }), helper);
+  const left = { [registry.toUpperCase()]: { auth: basicOf('a:b') } };
+  assert.equal((await of({ auths: left })).kind, 'password');
+  assert.deepEqual(await of({ auths: left, credsStore: 'ecr-login' }), helper, 'Docker asks the helper alone');
+  for (const odd of ['null', '[]', '{"auths":{"registry.example:5000":{"auth":7}}}']) {
+    await writeFile(path, odd);
+    assert.deepEqual(await readLogin(path, registry), { kind: 'none' }, odd);
+  }
 });
 
 test('kinds of credentials are told apart by their form alone', () => {

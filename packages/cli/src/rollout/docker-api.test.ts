@@ -132,6 +132,26 @@ suite('a dockerd over mutual TLS', () => {
     });
   }
 
+  test('a secret that a daemon repeats is found whatever its length, also in the middle of a long story', async () => {
+    const secret = 'q'.repeat(3_000);
+    dockerd.script = (response) => response.end(`${JSON.stringify({ error: `no such user: ${secret}` })}\n`);
+    const redact = (text: string): string => text.replaceAll(secret, '…');
+    const careful = new DockerApi({ host: dockerd.host, secureContext: pki.client, redact });
+    await assert.rejects(careful.pull(call, { digest: DIGEST, onProgress: () => {} }), {
+      code: 'DOCKER_REFUSED',
+      details: { host: dockerd.host.name, reason: 'no such user: …', status: 200 },
+    });
+    careful.close();
+  });
+
+  test('a daemon that begins an answer and does not end it is out of order, not our bug', async () => {
+    dockerd.inspection = (response) => response.writeHead(200).write('{');
+    const host = dockerd.host;
+    const hasty = new DockerApi({ host, secureContext: pki.client, redact: (text) => text, answerTimeoutMs: 500 });
+    await assert.rejects(hasty.digestsOf(IMAGE, '1', call), { code: 'DOCKER_UNAVAILABLE', message: /in time/ });
+    hasty.close();
+  });
+
   test('a pull that hangs ends with the signal, for its reason', async () => {
     const asked = Promise.withResolvers<void>();
     dockerd.script = () => asked.resolve();

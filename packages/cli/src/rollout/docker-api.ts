@@ -3,6 +3,7 @@ import { Agent, request } from 'node:https';
 import type { SecureContext } from 'node:tls';
 import { AppError, type Digest, isAppError, isDigest, parseDigest } from '@sealift/core';
 import { LineSplitter } from '../engine/line-splitter.ts';
+import { fieldsOf } from '../json-fields.ts';
 import { printable } from '../printable.ts';
 import type { DockerHost } from './hosts-file.ts';
 import { PullProgress } from './pull-progress.ts';
@@ -19,8 +20,6 @@ const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 const MAX_LINE_BYTES = 64 * 1024;
 /** Longest reason of a dockerd that is passed on, in characters. */
 const MAX_REASON = 500;
-/** Longest text that is searched for secrets, in characters: what is cut off in the middle of one lies beyond that reason. */
-const MAX_SEARCHED = 4 * MAX_REASON;
 /** How often the system asks whether the other side of a silent pull is still there, in ms. */
 const KEEP_ALIVE_MS = 15_000;
 
@@ -51,20 +50,24 @@ export class DockerApi {
   readonly #host: DockerHost;
   readonly #agent: Agent;
   readonly #redact: (text: string) => string;
+  readonly #answerTimeoutMs: number;
   #version: string | undefined;
 
-  /** `redact` takes out of a reason what must not be printed. */
+  /** `redact` takes out of a reason what must not be printed. `answerTimeoutMs` is for what dockerd answers by itself. */
   constructor({
     host,
     secureContext,
     redact,
+    answerTimeoutMs = ANSWER_TIMEOUT_MS,
   }: {
     host: DockerHost;
     secureContext: SecureContext;
     redact: (text: string) => string;
+    answerTimeoutMs?: number;
   }) {
     this.#host = host;
     this.#redact = redact;
+    this.#answerTimeoutMs = answerTimeoutMs;
     // One call at a time; and no resumed sessions, whose certificates nobody looks at again.
     this.#agent = new Agent({
       keepAlive: true,
@@ -177,7 +180,7 @@ export class DockerApi {
   async #call(
     method: 'GET' | 'POST',
     path: string,
-    { registryAuth, waitMs = ANSWER_TIMEOUT_MS, signal }: CallOptions,
+    { registryAuth, waitMs = this.#answerTimeoutMs, signal }: CallOptions,
   ): Promise<IncomingMessage> {
     this.#version ??= await this.#negotiate(signal);
     const headers = registryAuth === undefined ? {} : { 'x-registry-auth': registryAuth };
@@ -190,7 +193,7 @@ export class DockerApi {
 
   /** The Engine API to speak: the daemon's, or ours where that is newer. */
   async #negotiate(signal: AbortSignal): Promise<string> {
-    const response = await this.#send('GET', '/_ping', { headers: {}, waitMs: ANSWER_TIMEOUT_MS, signal });
+    const response = await this.#send('GET', '/_ping', { headers: {}, waitMs: this.#answerTimeoutMs, signal });
     await this.#text(response, signal);
     const minor = /^1\.(?<minor>[0-9]{1,3})$/.exec(String(response.headers['api-version']))?.groups?.['minor'];
     if (minor === undefined) throw this.#outOfOrder('it does not say which Engine API it speaks');
@@ -204,20 +207,15 @@ export class DockerApi {
   ): Promise<IncomingMessage> {
     const { host, port } = this.#host;
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    const inTime = AbortSignal.timeout(waitMs);
     const call = request({ host, port, method, path, headers, agent: this.#agent, signal });
-    const late = (): void => void call.destroy(new Error('it does not answer in time'));
-    inTime.addEventListener('abort', late, { once: true });
     call.once('response', resolve);
     // Stays for errors after the response, which its reader hears of as well.
     call.on('error', reject);
     call.end();
     try {
-      return await promise;
+      return await endLate(promise, { waitMs, end: (fault) => call.destroy(fault) });
     } catch (error) {
       throw signal.aborted ? signal.reason : this.#unreachable(error);
-    } finally {
-      inTime.removeEventListener('abort', late);
     }
   }
 
@@ -229,8 +227,8 @@ export class DockerApi {
       if (length > MAX_ANSWER_BYTES) response.destroy(new Error('its answer is too long'));
       else chunks.push(chunk);
     };
-    const late = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-    await this.#read(response, { signal: AbortSignal.any([signal, late]), onData });
+    const reading = this.#read(response, { signal, onData });
+    await endLate(reading, { waitMs: this.#answerTimeoutMs, end: (fault) => response.destroy(fault) });
     return Buffer.concat(chunks).toString('utf8');
   }
 
@@ -270,7 +268,21 @@ export class DockerApi {
   }
 
   #clean(text: string): string {
-    return printable(this.#redact(text.slice(0, MAX_SEARCHED))).slice(0, MAX_REASON);
+    // In this order: a secret that was cut could not be found any more. The text has a bound, as all that we read.
+    return printable(this.#redact(text)).slice(0, MAX_REASON);
+  }
+}
+
+/** Waits for `work`, which `end` makes fail if it takes longer than `waitMs`. */
+async function endLate<T>(
+  work: Promise<T>,
+  { waitMs, end }: { waitMs: number; end: (fault: Error) => void },
+): Promise<T> {
+  const timer = setTimeout(() => end(new Error('it does not answer in time')), waitMs);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -283,8 +295,4 @@ function reasonIn(text: string): string {
     // Not JSON: then the text itself.
   }
   return text.trim();
-}
-
-function fieldsOf(value: unknown): ReadonlyMap<string, unknown> {
-  return new Map(typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : []);
 }

@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { DOCKER_HUB, type RegistryHost } from '@sealift/core';
+import { DOCKER_HUB, parseRegistryHost, type RegistryHost } from '@sealift/core';
 import { readSecretFile } from '@sealift/pki';
 import { errnoOf, refuse } from '../failure.ts';
+import { fieldsOf } from '../json-fields.ts';
 import { credentialIn, type RegistryCredential, splitUser } from './registry-credential.ts';
 
 /** Longest wait for a credential helper, in ms: it may ask a keychain, which may ask a person. */
@@ -13,8 +14,8 @@ const HELPER_TIMEOUT_MS = 30_000;
 const MAX_HELPER_BYTES = 64 * 1024;
 /** The user by which a helper says that the secret is a refresh token (docker/docker-credential-helpers). */
 const TOKEN_USER = '<token>';
-/** What Docker Hub is called in this file. */
-const HUB_KEY = 'index.docker.io';
+/** What Docker Hub is called in this file, for historical reasons. */
+const HUB_ADDRESS = 'https://index.docker.io/v1/';
 
 /** The directory of `docker login`, unless another is named. */
 export function defaultDockerConfig(environment: Readonly<Record<string, string | undefined>>): string {
@@ -32,21 +33,34 @@ export async function readDockerConfig(
 ): Promise<RegistryCredential | undefined> {
   const path = join(directory, 'config.json');
   const config = parse(await readIfThere(path), { path, setting });
-  const [address, helper] = helperOf(config, registry) ?? [];
-  if (helper !== undefined) return await askHelper(helper, { address: address ?? registry, setting, signal });
-  if (entryOf(config, registry) === undefined) return undefined;
+  const helper = helperOf(config, registry);
+  if (helper !== undefined) return await askHelper(helper.name, { address: helper.address, setting, signal });
+  if (entryOf(config, registry).size === 0) return undefined;
   // Again, now that it turns out to hold a secret: others must not be able to read it.
-  const entry = entryOf(parse(await readSecretFile(path), { path, setting }), registry);
-  const auth = entry?.get('auth');
+  return credentialOf(parse(await readSecretFile(path), { path, setting }), registry);
+}
+
+type Config = ReadonlyMap<string, unknown>;
+
+/** The helper that keeps the credential of `registry`, and how the registry is called there; `undefined` if none does. */
+export function helperOf(config: Config, registry: RegistryHost): { address: string; name: string } | undefined {
+  const own = [...fieldsOf(config.get('credHelpers'))].find(([key]) => isKeyOf(key, registry));
+  const name = own?.[1] ?? config.get('credsStore');
+  if (typeof name !== 'string' || name === '') return undefined;
+  return { address: own?.[0] ?? (registry === DOCKER_HUB ? HUB_ADDRESS : registry), name };
+}
+
+/** The credential that stands in the file itself; `undefined` if there is none. */
+export function credentialOf(config: Config, registry: RegistryHost): RegistryCredential | undefined {
+  const entry = entryOf(config, registry);
+  const auth = entry.get('auth');
   const basic = typeof auth === 'string' ? splitUser(Buffer.from(auth, 'base64').toString('utf8')) : undefined;
   // A refresh token stands beside a user without a password, and takes its place.
-  const { identitytoken, registrytoken, username, password } = Object.fromEntries(entry ?? []);
+  const { identitytoken, registrytoken, username, password } = Object.fromEntries(entry);
   return (
     credentialIn({ registrytoken }) ?? credentialIn({ identitytoken }) ?? basic ?? credentialIn({ username, password })
   );
 }
-
-type Config = ReadonlyMap<string, unknown>;
 
 function parse(text: string | undefined, { path, setting }: { path: string; setting: string }): Config {
   if (text === undefined) return new Map();
@@ -58,24 +72,19 @@ function parse(text: string | undefined, { path, setting }: { path: string; sett
   }
 }
 
-/** The address and the name of the helper that keeps the credential of `registry`, if one does. */
-function helperOf(config: Config, registry: RegistryHost): [string, string] | undefined {
-  const own = [...fieldsOf(config.get('credHelpers'))].find(([key]) => isKeyOf(key, registry));
-  const helper = own?.[1] ?? config.get('credsStore');
-  if (typeof helper !== 'string' || helper === '') return undefined;
-  return [own?.[0] ?? (registry === DOCKER_HUB ? `https://${HUB_KEY}/v1/` : registry), helper];
-}
-
-function entryOf(config: Config, registry: RegistryHost): Config | undefined {
+function entryOf(config: Config, registry: RegistryHost): Config {
   const found = [...fieldsOf(config.get('auths'))].find(([key]) => isKeyOf(key, registry));
-  const entry = fieldsOf(found?.[1]);
-  return entry.size === 0 ? undefined : entry;
+  return fieldsOf(found?.[1]);
 }
 
-/** Keys are a host, or an address with scheme and path from older days. */
+/** Keys are a host in any spelling, or an address with scheme and path from older days. One with a path alone is podman's, for a part. */
 function isKeyOf(key: string, registry: RegistryHost): boolean {
-  const host = key.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
-  return host === registry || (registry === DOCKER_HUB && host === HUB_KEY);
+  try {
+    return parseRegistryHost(key.replace(/^https?:\/\/([^/]*).*$/, '$1')) === registry;
+  } catch {
+    // Of no registry that there can be, so of another one.
+    return false;
+  }
 }
 
 /** Asks `docker-credential-<helper>`, which is a program of this machine. */
@@ -130,8 +139,4 @@ async function readIfThere(path: string): Promise<string | undefined> {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-function fieldsOf(value: unknown): ReadonlyMap<string, unknown> {
-  return new Map(typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : []);
 }

@@ -36,7 +36,7 @@ export class DockerPki {
   }
 }
 
-/** How a fake daemon pulls: it writes lines, and ends the response or does not. */
+/** How a fake daemon answers: it writes lines, and ends the response or does not. */
 export type PullScript = (response: ServerResponse) => void;
 
 /** What a request to a fake daemon was. */
@@ -56,6 +56,8 @@ export class FakeDockerd {
   resolvesTo: string;
   /** `undefined`: it pulls at once. */
   script: PullScript | undefined;
+  /** `undefined`: it says what it holds. */
+  inspection: PullScript | undefined;
   apiVersion = '1.41';
   readonly #server: Server;
   #port = 0;
@@ -114,7 +116,8 @@ export class FakeDockerd {
     } else if (path.endsWith('/tag')) {
       this.tags.set(searchParams.get('tag') ?? '', this.resolvesTo);
       response.writeHead(201).end();
-    } else this.#inspect(path.replace(`/images/${IMAGE}`, '').replace(/\/json$/, ''), response);
+    } else if (this.inspection !== undefined) this.inspection(response);
+    else this.#inspect(path.replace(`/images/${IMAGE}`, '').replace(/\/json$/, ''), response);
   }
 
   #pull(digest: string, response: ServerResponse): void {

@@ -15,7 +15,7 @@ test('a host to a line, with comments, default port and other spellings', () => 
 });
 
 test('a JSON array of hosts, each with what is its own', () => {
-  const text = ' ["a.example", { "host": "b.example:1", "certDir": "/etc/b", "nodeData": "/run/b" }]';
+  const text = '\uFEFF ["a.example", { "host": "b.example:1", "certDir": "/etc/b", "nodeData": "/run/b" }]';
   assert.deepEqual(parseHostsFile(text), [
     { name: 'a.example:2376', host: 'a.example', port: 2376, ...plain },
     { name: 'b.example:1', host: 'b.example', port: 1, certDir: '/etc/b', nodeData: '/run/b' },

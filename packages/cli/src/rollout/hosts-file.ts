@@ -30,7 +30,9 @@ export interface DockerHost {
 export function parseHostsFile(text: string): readonly DockerHost[] {
   const problems: string[] = [];
   const hosts = new Map<string, DockerHost>();
-  for (const { place, value } of text.trimStart().startsWith('[') ? entriesOfJson(text) : entriesOfLines(text)) {
+  // Takes a byte order mark along, which JSON does not know.
+  const trimmed = text.trimStart();
+  for (const { place, value } of trimmed.startsWith('[') ? entriesOfJson(trimmed) : entriesOfLines(text)) {
     try {
       const host = parseEntry(value);
       if (hosts.has(host.name)) throw problem(`${host.name} is there twice`);

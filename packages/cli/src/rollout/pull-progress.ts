@@ -1,7 +1,11 @@
+import { fieldsOf } from '../json-fields.ts';
+
 /** Layers of one image that are counted, above what any builder makes (overlay2 mounts 128). */
 const MAX_LAYERS = 1_024;
-/** Longest reason for a failure that is kept, in characters. */
-const MAX_REASON = 2_000;
+/** Largest layer that is counted, in bytes: 4 TiB, so that the sum of all of them is an exact number. */
+const MAX_LAYER_BYTES = 2 ** 42;
+/** Longest reason for a failure that is kept, in characters: any line's. What is cut here can hide half a secret from who searches it. */
+const MAX_REASON = 64 * 1024;
 /** States of a layer that dockerd tells of, and whether the layer is there after them. */
 const IS_DONE: ReadonlyMap<string, boolean> = new Map([
   ['Pulling fs layer', false],
@@ -26,13 +30,15 @@ interface Layer {
  */
 export class PullProgress {
   readonly #layers = new Map<string, Layer>();
+  #layersDone = 0;
+  #bytes = 0;
+  #totalBytes = 0;
   #failure: string | undefined;
 
   /** Takes one line, as JSON reads it. */
   apply(line: unknown): void {
     const fields = fieldsOf(line);
-    if (fields === undefined) return;
-    const failure = textOf(fields.get('error')) ?? textOf(fieldsOf(fields.get('errorDetail'))?.get('message'));
+    const failure = textOf(fields.get('error')) ?? textOf(fieldsOf(fields.get('errorDetail')).get('message'));
     if (failure !== undefined || fields.has('error') || fields.has('errorDetail')) {
       this.#failure ??= (failure ?? 'no reason given').slice(0, MAX_REASON);
       return;
@@ -42,12 +48,14 @@ export class PullProgress {
     if (id === undefined || isDone === undefined || id.length > 100) return;
     const layer = this.#layerOf(id);
     if (layer === undefined) return;
+    this.#count(layer, -1);
     layer.isDone = isDone;
     const detail = fieldsOf(fields.get('progressDetail'));
     if (status === 'Downloading') {
-      layer.current = countOf(detail?.get('current')) ?? layer.current;
-      layer.total = Math.max(layer.current, countOf(detail?.get('total')) ?? layer.total);
+      layer.current = countOf(detail.get('current')) ?? layer.current;
+      layer.total = Math.max(layer.current, countOf(detail.get('total')) ?? layer.total);
     } else if (status === 'Download complete' || status === 'Pull complete') layer.current = layer.total;
+    this.#count(layer, 1);
   }
 
   /** Why the pull has failed, in dockerd's words; it says so in the stream, under status 200. */
@@ -61,21 +69,24 @@ export class PullProgress {
 
   /** Layers that are unpacked, or were there before. */
   get layersDone(): number {
-    return this.#count(({ isDone }) => (isDone ? 1 : 0));
+    return this.#layersDone;
   }
 
   /** Bytes that dockerd has downloaded, compressed. */
   get bytes(): number {
-    return this.#count(({ current }) => current);
+    return this.#bytes;
   }
 
   /** Bytes of the layers whose download has begun. */
   get totalBytes(): number {
-    return this.#count(({ total }) => total);
+    return this.#totalBytes;
   }
 
-  #count(of: (layer: Layer) => number): number {
-    return [...this.#layers.values()].reduce((sum, layer) => sum + of(layer), 0);
+  // Kept up to date instead of added up at each line: a line has a few bytes, and an image may have a thousand layers.
+  #count({ current, total, isDone }: Layer, times: 1 | -1): void {
+    this.#bytes += times * current;
+    this.#totalBytes += times * total;
+    if (isDone) this.#layersDone += times;
   }
 
   #layerOf(id: string): Layer | undefined {
@@ -87,15 +98,12 @@ export class PullProgress {
   }
 }
 
-function fieldsOf(value: unknown): ReadonlyMap<string, unknown> | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
-  return new Map(Object.entries(value));
-}
-
 function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
 function countOf(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= MAX_LAYER_BYTES
+    ? value
+    : undefined;
 }

@@ -60,7 +60,7 @@ test('what docker login has left is found under each of its names', async () => 
       });
     };
     const alice = { username: 'alice', password: 'secret' };
-    for (const key of [REGISTRY, `https://${REGISTRY}`, `https://${REGISTRY}/v2/`]) {
+    for (const key of [REGISTRY, `https://${REGISTRY}`, `https://${REGISTRY}/v2/`, 'Registry.Example:5000']) {
       assert.deepEqual(await find({ auths: { [key]: { auth: basic('alice:secret') } } }), alice);
     }
     assert.deepEqual(
@@ -74,7 +74,8 @@ test('what docker login has left is found under each of its names', async () => 
     for (const nothing of [
       {},
       { auths: { [REGISTRY]: {} } },
-      { auths: { 'other.example': { auth: basic('a:b') } } },
+      { auths: { 'other.example': { auth: basic('a:b') }, '': { auth: basic('a:b') } } },
+      { auths: { [`${REGISTRY}/other-team`]: { auth: basic('a:b') } } },
       { auths: 7 },
     ]) {
       assert.equal(await find(nothing), undefined);

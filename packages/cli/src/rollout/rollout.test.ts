@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile, writeFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, before, beforeEach, suite, test } from 'node:test';
 import { parseDigest } from '@sealift/core';
@@ -186,7 +186,7 @@ suite('a rollout', () => {
       await state.begin({ image: 'a', digest: DIGEST });
       await state.done('h1');
       await state.close();
-      await assert.rejects(open('b'), { code: 'CONFIG_INVALID' });
+      await assert.rejects(open('b'), { code: 'CONFIG_INVALID', message: /of another image/ });
       await appendFile(file, '{"host":"h2');
       const cut = await open('a');
       assert.deepEqual([...(cut.earlier?.doneHosts ?? [])], ['h1']);
@@ -195,8 +195,31 @@ suite('a rollout', () => {
       const again = await open('a');
       assert.deepEqual(again.earlier, { digest: DIGEST, doneHosts: new Set(['h1', 'h3']) });
       await again.close();
-      await writeFile(file, 'registry.example\n');
-      await assert.rejects(open('a'), { code: 'CONFIG_INVALID' });
+      await writeFile(file, '{"im');
+      await (await open('a')).close();
+      assert.equal(await readFile(file, 'utf8'), '');
+      for (const foreign of ['registry.example\n', 'a secret without an end', '{"auths":{}}']) {
+        await writeFile(file, foreign);
+        await assert.rejects(open('a'), { code: 'CONFIG_INVALID', message: /is no state file/ });
+        assert.equal(await readFile(file, 'utf8'), foreign, 'a file of somebody else stays as it is');
+      }
+    });
+  });
+
+  test('two rollouts do not use one state file at once, by whichever name', async () => {
+    await inTemporaryDirectory(async (directory) => {
+      const [file, link] = [path.join(directory, 'state'), path.join(directory, 'link')];
+      const state = await StateFile.open(file, { image: 'a' });
+      await symlink(file, link);
+      await assert.rejects(StateFile.open(link, { image: 'a' }), {
+        code: 'CONFIG_INVALID',
+        message: new RegExp(`in use by another rollout \\(process ${process.pid}\\)`),
+      });
+      const other = await StateFile.open(path.join(directory, 'other'), { image: 'a' });
+      await state.close();
+      await (await StateFile.open(link, { image: 'a' })).close();
+      await other.close();
+      assert.deepEqual((await readdir(directory)).sort(), ['link', 'other', 'other.lock', 'state', 'state.lock']);
     });
   });
 });
