@@ -1,7 +1,7 @@
 import type { Fault } from '../fault.ts';
 import { certificateExpired } from './certificate.ts';
 import { corruptPeers } from './corruption.ts';
-import { diskFull, diskReadOnly } from './disk.ts';
+import { diskFull, diskReadOnly, trustDiskFull } from './disk.ts';
 import { engineFrozen, engineKilled, nodeKilled } from './engine.ts';
 import { addressChange, linkCut, oneWayCut, peerPortUnreachable } from './links.ts';
 import { announceCrowd, blobFlood, seederCrowd } from './overload.ts';
@@ -34,6 +34,7 @@ export const FAULTS: readonly Fault[] = [
   certificateExpired,
   diskFull,
   diskReadOnly,
+  trustDiskFull,
   slowNode,
   blobFlood,
   announceCrowd,

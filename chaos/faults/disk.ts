@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Fault } from '../fault.ts';
 import type { Stage } from '../stage.ts';
@@ -47,5 +47,38 @@ export const diskReadOnly: Fault = {
     await stage.pull(image);
     await stage.pull(await stage.publish([2_000_000]));
     stage.expect(stage.logged('n1', 'store_unavailable').length === 1, 'it was not logged once');
+  },
+};
+
+/** Takes all the room that is left; resolves with the file that holds it. */
+async function fill(directory: string): Promise<string> {
+  const file = path.join(directory, 'fill');
+  // Cut short where the disk ends.
+  await writeFile(file, Buffer.alloc(2 * DISK_MIB * 1024 * 1024)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOSPC') throw error;
+  });
+  return file;
+}
+
+/** What a full root file system does to a node that comes up: dockerd must get through, for it has no second proxy. */
+export const trustDiskFull: Fault = {
+  name: 'trust-disk-full',
+  summary: 'the disk with the trust files of the runtime is full when a node starts',
+  play: async (stage) => {
+    await stage.node('n1').stop();
+    // Its parent is what a process of the host gets to see.
+    const { certificatesDirectory } = stage.host('n1');
+    const etc = path.dirname(certificatesDirectory);
+    const copy = `${etc}-copy`;
+    await cp(etc, copy, { recursive: true });
+    await stage.mount(['-t', 'tmpfs', '-o', `size=${DISK_MIB}m,mode=755`, 'tmpfs', etc]);
+    await cp(copy, etc, { recursive: true });
+    const filler = await fill(etc);
+    await stage.startNode('n1');
+    await stage.pull(await stage.publish([4_000_000]));
+    stage.expect(stage.logged('n1', 'trust_failed').length === 1, 'it was not logged once');
+    await rm(filler);
+    // No pull after it: the client was started before the mount and sees the directory below.
+    await stage.node('n1').service.waitForEvent('trust_written');
   },
 };

@@ -67,6 +67,7 @@ export const LOG_EVENTS = [
   'trust_written',
   'trust_removed',
   'trust_skipped',
+  'trust_failed',
   'connect_refused',
   'intercept_distrusted',
   'blob_served',

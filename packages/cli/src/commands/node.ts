@@ -1,7 +1,6 @@
-import { rm, writeFile } from 'node:fs/promises';
 import { type Logger, systemClock } from '@sealift/core';
 import { InterceptCa } from '@sealift/pki';
-import { type AcceptedRequest, isIntercepted, ProxyServer, TrustFiles } from '@sealift/proxy';
+import { type AcceptedRequest, isIntercepted, ProxyServer } from '@sealift/proxy';
 import { keepCompiled } from '../compile-cache.ts';
 import type { ConfigOf } from '../config.ts';
 import { lockDataDirectory } from '../data-directory.ts';
@@ -18,6 +17,7 @@ import type { NODE_OPTIONS } from '../options.ts';
 import { takePassedSocket } from '../passed-socket.ts';
 import { loadNodeRegistries } from '../registries.ts';
 import { loadTokenConfigs } from '../registry-tokens.ts';
+import { RuntimeTrust } from '../runtime-trust.ts';
 import { ServiceStack } from '../service-stack.ts';
 import { storeDirectory } from '../store-directory.ts';
 import { readTrackerTrust } from '../tracker-trust.ts';
@@ -62,14 +62,17 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
       intercepted.length === 0
         ? undefined
         : await InterceptCa.create({ registries: intercepted, nodeName: name, clock });
+    const trust =
+      interceptCa === undefined
+        ? undefined
+        : new RuntimeTrust({ certsDirectory, file: config.interceptCaFile, registries: intercepted, interceptCa, log });
     const bytes = { registry: 0, peers: 0, cache: 0 };
-    // Until our CA lies where the runtime looks, it would refuse what is signed by it.
-    let isTrusted = certsDirectory === undefined;
     const proxy = await services.start(
       new ProxyServer({
         listen: config.listen,
         fd: takePassedSocket(process.env, { pid: process.pid }),
-        isTrusted: () => isTrusted,
+        // Until our CA lies where the runtime looks, it would refuse what is signed by it.
+        isTrusted: () => certsDirectory === undefined || trust?.isWritten === true,
         allowNonLoopback: config.dangerouslyListenOnAnyAddress,
         registries,
         interceptCa,
@@ -102,13 +105,7 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
       log,
     });
     // Last of all: from here on the runtime trusts us.
-    if (certsDirectory !== undefined && interceptCa !== undefined) {
-      await services.start(new TrustFiles({ certsDirectory, registries: intercepted, interceptCa, log }));
-    }
-    isTrusted = true;
-    if (config.interceptCaFile !== undefined && interceptCa !== undefined) {
-      await writeInterceptCa(config.interceptCaFile, interceptCa, services);
-    }
+    if (trust !== undefined) await services.start(trust);
     surviveBugs(log);
     // The proxy answers already.
     const first = await firstStart(engine, signal);
@@ -160,9 +157,4 @@ async function startAdmin(admin: NodeAdmin, { services, log }: { services: Servi
   } catch (error) {
     log.warn('admin_failed', { error });
   }
-}
-
-async function writeInterceptCa(path: string, { certificatePem }: InterceptCa, services: ServiceStack): Promise<void> {
-  services.defer(() => rm(path, { force: true }));
-  await writeFile(path, certificatePem, { mode: 0o644 });
 }
