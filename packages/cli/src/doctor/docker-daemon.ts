@@ -1,4 +1,5 @@
 import http from 'node:http';
+import { splitNoProxy } from '../setup/proxy-variables.ts';
 
 /** Longest answer that is read, in bytes; that of a daemon has some kilobytes. */
 const MAX_INFO_BYTES = 1024 * 1024;
@@ -39,10 +40,9 @@ function parseInfo(text: string): DaemonInfo {
     NoProxy?: string;
     RegistryConfig?: { Mirrors?: readonly string[] | null };
   };
-  const noProxy = (NoProxy ?? '').split(',').map((host) => host.trim());
   return {
     httpsProxy: HttpsProxy ?? '',
-    noProxy: noProxy.filter((host) => host !== ''),
+    noProxy: splitNoProxy(NoProxy ?? ''),
     mirrors: RegistryConfig?.Mirrors ?? [],
   };
 }

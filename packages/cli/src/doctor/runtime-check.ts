@@ -1,5 +1,6 @@
 import { DOCKER_HUB, isAppError } from '@sealift/core';
 import { errnoOf } from '../failure.ts';
+import { isSameAddress } from '../setup/proxy-conflicts.ts';
 import { isLeftOut, withoutCredentials } from '../setup/proxy-variables.ts';
 import { formatEndpoint } from '../setup/runtime-plan.ts';
 import { prepareSetup } from '../setup/runtime-setup.ts';
@@ -36,7 +37,7 @@ export function runtimeCheck(subject: Subject): Check {
 function judgeDaemon(subject: Subject, { httpsProxy, noProxy, mirrors }: DaemonInfo): Finding {
   const { registry } = subject.image;
   const address = `http://${formatEndpoint(nodeOf(subject).proxy)}`;
-  const isSame = (url: string): boolean => url.replace(/\/$/, '') === address;
+  const isSame = (url: string): boolean => isSameAddress(url, address);
   const advice = `Type: sealift setup docker ${flagsOf(subject)}, then: systemctl restart docker`;
   if (registry === DOCKER_HUB) {
     return mirrors.some(isSame)

@@ -85,6 +85,24 @@ const problems = [
     'a registry that daemon.json leaves out',
     { [DAEMON_JSON]: '{"proxies": {"no-proxy": "localhost, registry.example"}}' },
   ],
+  [
+    'mirrors on the command line',
+    {
+      '/lib/systemd/system/docker.service': '[Service]\nExecStart=/usr/bin/dockerd --registry-mirror=https://m.corp\n',
+    },
+  ],
+  [
+    'mirrors in a variable of the command line',
+    {
+      '/lib/systemd/system/docker.service':
+        '[Service]\nEnvironmentFile=/etc/sysconfig/docker\nExecStart=/usr/bin/dockerd $OPTIONS\n',
+      '/etc/sysconfig/docker': "OPTIONS='--debug --registry-mirror https://m.corp'\n",
+    },
+  ],
+  [
+    'another proxy on the command line',
+    { '/lib/systemd/system/docker.service': `[Service]\nExecStart=/usr/bin/dockerd --https-proxy "${OTHER_PROXY}"\n` },
+  ],
   ['a daemon.json that is no JSON', { [DAEMON_JSON]: '{"debug": true,}' }],
   ['a daemon.json whose mirrors are no list', { [DAEMON_JSON]: '{"registry-mirrors": "https://mirror.example"}' }],
 ] as const;
@@ -97,6 +115,22 @@ for (const [what, files] of problems) {
     assert.doesNotMatch(found[0] as string, /hunter2/);
   });
 }
+
+test('a registry on this machine itself is refused, for which dockerd uses no proxy', () => {
+  const { problems: found } = plan({}, ['localhost:5000', '[::1]:5000', '10.0.0.1:5000']);
+  assert.equal(found.length, 2);
+  for (const problem of found) assert.match(problem, /^--registry: \S+ is this machine itself/);
+});
+
+test('a daemon.json that the command line names is the one that counts', () => {
+  const unit = '[Service]\nExecStart=/usr/bin/dockerd -H fd:// --config-file /etc/docker/other.json\n';
+  const files = { '/lib/systemd/system/docker.service': unit, '/etc/docker/other.json': '{"debug": true}' };
+  assert.equal(
+    written(files, '/etc/docker/other.json'),
+    '{"registry-mirrors": ["http://127.0.0.1:3128"], "debug": true}',
+  );
+  assert.equal(written(files, DAEMON_JSON), undefined);
+});
 
 test('a drop-in that hides another of the same name counts instead of it', () => {
   const files = {

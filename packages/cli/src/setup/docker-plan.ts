@@ -1,6 +1,7 @@
 import { DOCKER_HUB } from '@sealift/core';
 import { addFirst } from './json-members.ts';
-import { httpsProxyOf, isLeftOut, mergeNoProxy, noProxyOf, withoutCredentials } from './proxy-variables.ts';
+import { isSameAddress, proxyConflicts } from './proxy-conflicts.ts';
+import { httpsProxyOf, mergeNoProxy, noProxyOf, splitNoProxy } from './proxy-variables.ts';
 import {
   type ConfigTree,
   formatEndpoint,
@@ -21,14 +22,16 @@ const UNIT_DIRECTORIES = [
 ];
 /** Read after the administrator's own files, which are seldom called so. */
 const DROP_IN = '/etc/systemd/system/docker.service.d/zz-sealift.conf';
+/** Unless the command line names another. */
 const DAEMON_JSON = '/etc/docker/daemon.json';
+const UNIT = 'docker.service (see `systemctl cat docker`)';
 /** Where dockerd looks for trust anchors at every request; the node puts its own there and needs the directory. */
 const DOCKER_CERTS = '/etc/docker/certs.d';
 
 interface DaemonSettings {
   readonly mirrors: readonly string[];
   readonly proxy: string | undefined;
-  readonly noProxy: readonly string[] | undefined;
+  readonly noProxy: string | undefined;
 }
 
 /**
@@ -41,65 +44,66 @@ export function planDocker(request: SetupRequest, tree: ConfigTree): RuntimePlan
   const files: PlannedFile[] = [];
   const notes: string[] = [];
   const problems: string[] = [];
-  const text = tree.read(DAEMON_JSON);
-  const daemon = readDaemonJson(text, problems);
+  const { environment, command } = dockerUnit(tree);
+  const daemonJson = flagOf(command, 'config-file') ?? DAEMON_JSON;
+  const text = tree.read(daemonJson);
+  const daemon = readDaemonJson(text);
+  if (daemon === undefined) problems.push(`${daemonJson}: this is not the JSON that dockerd takes; mend it first`);
   if (
     registries.includes(DOCKER_HUB) &&
     daemon !== undefined &&
-    !daemon.mirrors.some((mirror) => isSame(mirror, address))
+    !daemon.mirrors.some((mirror) => isSameAddress(mirror, address))
   ) {
     const content = addFirst(isBlank(text) ? '{}\n' : text, 'registry-mirrors', address);
-    files.push({ path: DAEMON_JSON, content, undo: 'mirrors' });
+    files.push({ path: daemonJson, content, undo: 'mirrors' });
+    if (flagOf(command, 'registry-mirror') !== undefined) {
+      problems.push(
+        `${UNIT}: --registry-mirror is on the command line, and dockerd does not start with mirrors in ${daemonJson} as well: ` +
+          'move them there first',
+      );
+    }
     if (daemon.mirrors.length > 0)
       notes.push(`dockerd asks the node before its other mirrors: ${daemon.mirrors.join(', ')}.`);
   }
   const proxied = registries.filter((registry) => registry !== DOCKER_HUB);
   if (proxied.length === 0) return { files, directories: [], notes: [...notes, nodeNote(request)], problems };
 
-  const environment = dockerEnvironment(tree);
   const theirs = noProxyOf(environment);
   const dropIn = `${OWN_FILE}[Service]\n${formatAssignment('HTTPS_PROXY', address)}\n${formatAssignment('NO_PROXY', mergeNoProxy(theirs))}\n`;
   files.push({ path: DROP_IN, content: dropIn, undo: 'whole' });
-  const effective = dockerEnvironment(tree, dropIn);
-  // daemon.json counts for more than the environment (dockerd from 23 on).
-  const before = daemon?.proxy ?? httpsProxyOf(environment);
-  const after = daemon?.proxy ?? httpsProxyOf(effective);
-  const other = [before, after].find((proxy) => proxy !== undefined && !isSame(proxy, address));
-  if (other !== undefined) {
-    problems.push(
-      `${daemon?.proxy === undefined ? 'docker.service (see `systemctl cat docker`)' : DAEMON_JSON}: dockerd uses the proxy ${withoutCredentials(other)} already. ` +
-        'The node does not go through another proxy: take that one out first, or set up a host that reaches its registries directly',
-    );
-  }
-  const noProxy = daemon?.noProxy ?? noProxyOf(effective);
-  for (const registry of proxied.filter((candidate) => isLeftOut(candidate, noProxy))) {
-    problems.push(
-      `${daemon?.noProxy === undefined ? 'docker.service' : DAEMON_JSON}: NO_PROXY leaves ${registry} out, so dockerd would go past the node: ` +
-        'take it out of NO_PROXY, or out of --registry',
-    );
-  }
+  const { environment: effective } = dockerUnit(tree, dropIn);
+  // Both count for more than the environment, and exclude each other (dockerd from 23 on).
+  const told = daemon?.proxy ?? flagOf(command, 'https-proxy');
+  const other = [httpsProxyOf(environment), httpsProxyOf(effective)].find(
+    (proxy) => proxy !== undefined && !isSameAddress(proxy, address),
+  );
+  const noProxy = daemon?.noProxy ?? flagOf(command, 'no-proxy');
+  problems.push(
+    ...proxyConflicts(proxied, {
+      runtime: 'dockerd',
+      address,
+      proxy: told ?? other,
+      noProxy: noProxy === undefined ? noProxyOf(effective) : splitNoProxy(noProxy),
+      places: {
+        proxy: daemon?.proxy === undefined ? UNIT : daemonJson,
+        noProxy: daemon?.noProxy === undefined ? UNIT : daemonJson,
+      },
+    }),
+  );
   notes.push(nodeNote(request, DOCKER_CERTS), 'Start it before dockerd, which has no second proxy.');
   return { files, directories: [DOCKER_CERTS], notes, problems };
 }
 
-function readDaemonJson(text: string | undefined, problems: string[]): DaemonSettings | undefined {
+/** `undefined` for what dockerd would not take. */
+function readDaemonJson(text: string | undefined): DaemonSettings | undefined {
   const fields = parseObject(isBlank(text) ? '{}' : text);
   const { 'registry-mirrors': mirrors = [], proxies = {} } = fields ?? {};
-  if (fields === undefined || !isTexts(mirrors) || !isObject(proxies)) {
-    problems.push(`${DAEMON_JSON}: this is not the JSON that dockerd takes; mend it first`);
-    return undefined;
-  }
+  if (fields === undefined || !isTexts(mirrors) || !isObject(proxies)) return undefined;
   const textOf = (name: string): string | undefined => {
     const value = proxies[name];
     return typeof value === 'string' && value !== '' ? value : undefined;
   };
-  return {
-    mirrors,
-    proxy: textOf('https-proxy'),
-    noProxy: textOf('no-proxy')
-      ?.split(',')
-      .map((host) => host.trim()),
-  };
+  return { mirrors, proxy: textOf('https-proxy'), noProxy: textOf('no-proxy') };
 }
 
 /** An empty file is none to dockerd either. */
@@ -124,8 +128,8 @@ function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }
 
-/** What systemd gives dockerd, with our drop-in as it is to be, or without it. */
-function dockerEnvironment(tree: ConfigTree, ours?: string): ReadonlyMap<string, string> {
+/** What systemd gives dockerd, with our drop-in as it is to be, or without it; and how it starts it. */
+function dockerUnit(tree: ConfigTree, ours?: string): { environment: ReadonlyMap<string, string>; command: string } {
   const dropIns = new Map<string, string>();
   let unit = '';
   for (const directory of UNIT_DIRECTORIES) {
@@ -140,11 +144,16 @@ function dockerEnvironment(tree: ConfigTree, ours?: string): ReadonlyMap<string,
   dropIns.delete(name);
   if (ours !== undefined) dropIns.set(name, ours);
   const sorted = [...dropIns].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, content]) => content);
-  const { variables, files } = unitEnvironment([unit, ...sorted]);
+  const { variables, files, commands } = unitEnvironment([unit, ...sorted]);
   // Files count for more than lines.
-  return new Map([...variables, ...files.flatMap((path) => [...fileEnvironment(tree.read(path) ?? '')])]);
+  const environment = new Map([...variables, ...files.flatMap((path) => [...fileEnvironment(tree.read(path) ?? '')])]);
+  const command = commands.join(' ').replace(/\$(?:(\w+)|\{(\w+)\})/g, (_, bare?: string, braced?: string) => {
+    return environment.get(bare ?? braced ?? '') ?? '';
+  });
+  return { environment, command };
 }
 
-function isSame(a: string, b: string): boolean {
-  return a.replace(/\/$/, '') === b.replace(/\/$/, '');
+/** The value of a flag on a command line; `undefined` where it does not stand there. */
+function flagOf(command: string, name: string): string | undefined {
+  return new RegExp(`(?:^|\\s)["']?--${name}(?:=|\\s+)["']?([^\\s"']+)`).exec(command)?.[1];
 }

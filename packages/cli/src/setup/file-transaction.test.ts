@@ -11,6 +11,21 @@ async function directoryFor(t: TestContext): Promise<(name: string) => string> {
   return (name) => path.join(directory, name);
 }
 
+test('directories and files are readable for all, and secrets for nobody, whatever the umask', async (t) => {
+  const at = await directoryFor(t);
+  const umask = process.umask(0o077);
+  t.after(() => process.umask(umask));
+  applyChanges(
+    [at('a')],
+    [
+      { place: at('a/conf'), content: '', mode: 0o644 },
+      { place: at('a/state'), content: '', mode: 0o600 },
+    ],
+  );
+  const modes = await Promise.all(['a', 'a/conf', 'a/state'].map(async (name) => (await stat(at(name))).mode & 0o777));
+  assert.deepEqual(modes, [0o755, 0o644, 0o600]);
+});
+
 test('files are made, replaced with the mode that they had, and taken away', async (t) => {
   const at = await directoryFor(t);
   await writeFile(at('old'), 'before', { mode: 0o640 });

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  chmodSync,
   closeSync,
   fchmodSync,
   fchownSync,
@@ -35,8 +36,10 @@ export function applyChanges(directories: readonly string[], changes: readonly F
   try {
     for (const directory of directories) {
       // Not with `recursive`: that of Node 24 never returns where a parent exists but takes no entries, as /proc.
-      mkdirSync(directory, { mode: 0o755 });
+      mkdirSync(directory);
       undo.push(() => rmdirSync(directory));
+      // Whatever the umask: runtimes of other users read what lies there.
+      chmodSync(directory, 0o755);
     }
     const staged = changes.map(({ place, content, mode }) => {
       const now = statSync(place, { throwIfNoEntry: false });

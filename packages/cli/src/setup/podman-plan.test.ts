@@ -39,6 +39,15 @@ test('podman keeps the variables of its administrator, since of two lists the la
   assert.doesNotMatch(text, /http_proxy/);
 });
 
+test('what podman is told in a file that not everybody may read is not copied into one that everybody may', () => {
+  const conf = '/etc/containers/containers.conf';
+  const files = { [conf]: '[engine]\nenv = ["A_PASSWORD=hunter2"]\n' };
+  const request = { registries: [parseRegistryHost('registry.example')], listen };
+  const isPrivateIn = (privateFiles: string[]) =>
+    planPodman(request, memoryTree(files, { privateFiles })).files.map((file) => file.isPrivate);
+  assert.deepEqual([isPrivateIn([]), isPrivateIn([conf])], [[false], [true]]);
+});
+
 test('podman reads trust anchors from the first directory that has them, and the node is told so', () => {
   const at = (directory: string) => ({ [`${directory}/registry.example:5000/ca.crt`]: 'x' });
   assert.deepEqual(plan({}).directories, ['/etc/docker/certs.d']);
@@ -51,6 +60,10 @@ test('podman reads trust anchors from the first directory that has them, and the
 const conf = '/etc/containers/containers.conf';
 const problems = [
   ['another proxy', { [conf]: '[engine]\nenv = ["https_proxy=http://user:hunter2@proxy.corp:1"]\n' }],
+  [
+    'another proxy by user and password alone',
+    { [conf]: '[engine]\nenv = ["HTTPS_PROXY=user:hunter2@proxy.corp:1"]\n' },
+  ],
   ['a registry that is left out of the proxy', { [conf]: '[engine]\nenv = ["NO_PROXY=registry.example"]\n' }],
   ['variables in a later file', { '/etc/containers/containers.conf.d/zzz.conf': '[engine]\nenv = ["A=b"]\n' }],
   ['proxy variables that go into containers', { [conf]: '[containers]\nhttp_proxy = true\n' }],

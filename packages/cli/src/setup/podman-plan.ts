@@ -1,5 +1,6 @@
 import { DOCKER_HUB } from '@sealift/core';
-import { httpsProxyOf, isLeftOut, mergeNoProxy, noProxyOf, withoutCredentials } from './proxy-variables.ts';
+import { proxyConflicts } from './proxy-conflicts.ts';
+import { httpsProxyOf, mergeNoProxy, noProxyOf } from './proxy-variables.ts';
 import {
   type ConfigTree,
   formatEndpoint,
@@ -23,6 +24,8 @@ const CERTS = ['/etc/containers/certs.d', '/etc/docker/certs.d'] as const;
 interface EngineSettings {
   readonly env: readonly string[];
   readonly httpProxy: string | undefined;
+  /** Whether `env` is from a file that not everybody may read. */
+  readonly isPrivate: boolean;
 }
 
 /**
@@ -50,21 +53,18 @@ export function planPodman(request: SetupRequest, tree: ConfigTree): RuntimePlan
 
   const address = `http://${formatEndpoint(listen)}`;
   const path = `${CONTAINERS_CONF_D}/${OWN_NAME}`;
-  const { env: theirs, httpProxy } = engineSettings(tree, problems);
+  const { env: theirs, httpProxy, isPrivate } = engineSettings(tree, problems);
   const variables = variablesOf(theirs);
   const noProxy = noProxyOf(variables);
-  const other = httpsProxyOf(variables);
-  if (other !== undefined && other !== address) {
-    problems.push(
-      `${CONTAINERS_CONF_D}: podman uses the proxy ${withoutCredentials(other)} already. ` +
-        'The node does not go through another proxy: take that one out first, or set up a host that reaches its registries directly',
-    );
-  }
-  for (const registry of proxied.filter((candidate) => isLeftOut(candidate, noProxy))) {
-    problems.push(
-      `${CONTAINERS_CONF_D}: NO_PROXY leaves ${registry} out: take it out of NO_PROXY, or out of --registry`,
-    );
-  }
+  problems.push(
+    ...proxyConflicts(proxied, {
+      runtime: 'podman',
+      address,
+      proxy: httpsProxyOf(variables),
+      noProxy,
+      places: { proxy: CONTAINERS_CONF_D, noProxy: CONTAINERS_CONF_D },
+    }),
+  );
   const kept = theirs.filter((entry) => !/^(?:https_proxy|no_proxy)=/i.test(entry));
   const env = [...kept, `HTTPS_PROXY=${address}`, `NO_PROXY=${mergeNoProxy(noProxy)}`];
   // Otherwise every container would get the variables too, and few reach the node's loopback address.
@@ -74,7 +74,8 @@ export function planPodman(request: SetupRequest, tree: ConfigTree): RuntimePlan
       `${CONTAINERS_CONF_D}: http_proxy = true would give every container the node's loopback address as its proxy: set it to false first`,
     );
   }
-  files.push({ path, content: `${OWN_FILE}${containers}[engine]\nenv = ${formatTomlStrings(env)}\n`, undo: 'whole' });
+  const content = `${OWN_FILE}${containers}[engine]\nenv = ${formatTomlStrings(env)}\n`;
+  files.push({ path, content, undo: 'whole', isPrivate });
   const [directory = CERTS[1], ...more] = CERTS.filter((candidate) =>
     proxied.some((registry) => tree.list(`${candidate}/${registry}`).length > 0),
   );
@@ -91,12 +92,14 @@ function engineSettings(tree: ConfigTree, problems: string[]): EngineSettings {
   const names = tree.list(CONTAINERS_CONF_D).filter(isTheirs);
   let env: readonly string[] = [];
   let httpProxy: string | undefined;
+  let isPrivate = false;
   for (const path of [...CONTAINERS_CONF, ...names.map((name) => `${CONTAINERS_CONF_D}/${name}`)]) {
     try {
       for (const { path: key, value } of readToml(tree.read(path) ?? '').entries) {
         if (key.join('.') === 'containers.http_proxy') httpProxy = value;
         if (key.join('.') !== 'engine.env') continue;
         env = tomlStrings(value);
+        isPrivate = tree.isPrivate(path);
         if (path > `${CONTAINERS_CONF_D}/${OWN_NAME}`)
           problems.push(`${path}: its env would take the place of ours: rename it`);
       }
@@ -104,7 +107,7 @@ function engineSettings(tree: ConfigTree, problems: string[]): EngineSettings {
       problems.push(problemOf(path, error));
     }
   }
-  return { env, httpProxy };
+  return { env, httpProxy, isPrivate };
 }
 
 /** Two descriptions of Docker Hub do not add up: podman takes one of them. */

@@ -19,6 +19,8 @@ export interface ConfigTree {
   read(path: string): string | undefined;
   /** The names in a directory, sorted; none if there is no such directory. */
   list(directory: string): readonly string[];
+  /** Whether there is such a file and not everybody may read it: then nothing of it may go where everybody may. */
+  isPrivate(path: string): boolean;
 }
 
 /**
@@ -32,6 +34,8 @@ export interface PlannedFile {
   readonly path: string;
   readonly content: string;
   readonly undo: UndoKind;
+  /** For its owner only, where it is new. */
+  readonly isPrivate?: boolean;
 }
 
 /** What setting up a runtime takes. */

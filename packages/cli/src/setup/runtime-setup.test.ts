@@ -17,7 +17,7 @@ const THEIRS: Readonly<Record<string, { text: string; mode: number }>> = {
   'etc/systemd/system/docker.service.d/proxy.conf': { text: '[Service]\nEnvironment=NO_PROXY=.corp\n', mode: 0o644 },
   [CONFIG]: { text: 'version = 2\r\n[plugins]\r\n', mode: 0o640 },
   'etc/containerd/certs.d/docker.io/hosts.toml': { text: '[host."https://mirror.corp"]\n', mode: 0o604 },
-  'etc/containers/containers.conf': { text: '[engine]\nenv = ["A=b"]\n', mode: 0o644 },
+  'etc/containers/containers.conf': { text: '[engine]\nenv = ["A=b"]\n', mode: 0o640 },
 };
 
 class Machine {
@@ -217,6 +217,15 @@ test('what somebody else has changed between the look and the write is not overw
   assert.deepEqual(await machine.tree(), before);
 });
 
+test('a directory where a file belongs is named', async (t) => {
+  const machine = await machineFor(t, {});
+  await mkdir(machine.at(DAEMON_JSON), { recursive: true });
+  assert.throws(() => machine.setUp('docker'), {
+    code: 'CONFIG_INVALID',
+    message: /daemon\.json: it is a directory where a file belongs/,
+  });
+});
+
 test('a symbolic link is not replaced, and none leads a write out of the root', async (t) => {
   const machine = await machineFor(t);
   await rm(machine.at(DAEMON_JSON));
@@ -262,7 +271,8 @@ test('a set-up that was cut off before its last file is taken back as well', asy
 
 test('what is kept of the files is for their owner only, for they may hold credentials', async (t) => {
   const machine = await machineFor(t);
-  machine.setUp('containerd').apply();
-  const { mode } = await lstat(machine.at('var/lib/sealift-setup/state.json'));
-  assert.equal(mode & 0o777, 0o600);
+  machine.setUp('podman').apply();
+  for (const name of ['var/lib/sealift-setup/state.json', 'etc/containers/containers.conf.d/zz-sealift.conf']) {
+    assert.equal((await lstat(machine.at(name))).mode & 0o777, 0o600, name);
+  }
 });

@@ -54,7 +54,9 @@ export function prepareSetup(runtime: RuntimeName, request: SetupRequest, disk: 
   });
   const wanted = new Map(records.map(({ path, after }) => [path, after]));
   const paths = [...new Set([...earlier.map(({ path }) => path), ...wanted.keys()])];
-  const changes = changesOf(paths, { disk, problems, contentOf: (path) => wanted.get(path) ?? base.read(path) });
+  const secret = new Set(plan.files.filter(({ isPrivate }) => isPrivate).map(({ path }) => path));
+  const contentOf = (path: string): string | undefined => wanted.get(path) ?? base.read(path);
+  const changes = changesOf(paths, { disk, problems, contentOf, isPrivate: (path) => secret.has(path) });
   const needed = [...records.map(({ path }) => dirname(path)), ...plan.directories, STATE_DIRECTORY];
   const missing = [...new Set(needed.flatMap((directory) => disk.missingDirectories(directory)))];
   const next = {
@@ -142,7 +144,7 @@ function withoutSetup(records: readonly FileRecord[], disk: SetupDisk): { base: 
       const path = `${directory}/${name}`;
       return !restored.has(path) || restored.get(path) !== undefined;
     });
-  return { base: { read, list }, problems };
+  return { base: { read, list, isPrivate: (path) => disk.isPrivate(path) }, problems };
 }
 
 /** What turns the files on the disk into those that are wanted. Throws what stands against it, all at once. */
@@ -152,7 +154,13 @@ function changesOf(
     disk,
     problems,
     contentOf,
-  }: { disk: SetupDisk; problems: readonly string[]; contentOf: (path: string) => string | undefined },
+    isPrivate = () => false,
+  }: {
+    disk: SetupDisk;
+    problems: readonly string[];
+    contentOf: (path: string) => string | undefined;
+    isPrivate?: (path: string) => boolean;
+  },
 ): { diff: string; paths: readonly string[]; files: readonly FileChange[]; checkUnchanged(): void } {
   const targets = paths
     .map((path) => ({ path, current: disk.read(path), content: contentOf(path) }))
@@ -164,7 +172,11 @@ function changesOf(
   return {
     diff: targets.map(({ path, current, content }) => unifiedDiff(path, current, content)).join(''),
     paths: targets.map(({ path }) => path),
-    files: targets.map(({ path, content }) => ({ place: disk.place(path), content, mode: 0o644 })),
+    files: targets.map(({ path, content }) => ({
+      place: disk.place(path),
+      content,
+      mode: isPrivate(path) ? 0o600 : 0o644,
+    })),
     checkUnchanged: () => {
       // Another set-up at the same time shows in the state.
       for (const { path, current } of [...targets, { path: STATE, current: state }]) {

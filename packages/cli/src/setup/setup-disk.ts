@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, readFileSync, realpathSync, rmdirSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, realpathSync, rmdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { AppError } from '@sealift/core';
 import { INTERCEPT_CA_FILE } from '@sealift/proxy';
@@ -7,6 +7,7 @@ import type { ConfigTree } from './runtime-plan.ts';
 
 /** Largest file that we read, in bytes: configuration is kilobytes. */
 const MAX_FILE_BYTES = 1024 * 1024;
+const READABLE_BY_OTHERS = 0o004;
 
 /** The configuration below a root directory: `/`, or that of an image or a test. */
 export class SetupDisk implements ConfigTree {
@@ -22,13 +23,23 @@ export class SetupDisk implements ConfigTree {
   }
 
   read(file: string): string | undefined {
-    const bytes = absent(() => readFileSync(this.place(file)));
-    if (bytes === undefined) return undefined;
+    const stats = absent(() => statSync(this.place(file)));
+    if (stats === undefined) return undefined;
+    // A container that was given a file as a volume leaves a directory where there was none.
+    if (stats.isDirectory()) {
+      throw new AppError('CONFIG_INVALID', { reason: `\n  ${file}: it is a directory where a file belongs` });
+    }
+    const bytes = readFileSync(this.place(file));
     const text = bytes.toString('utf8');
     if (bytes.length > MAX_FILE_BYTES || !Buffer.from(text).equals(bytes)) {
       throw new AppError('CONFIG_INVALID', { reason: `\n  ${file}: this is no text of configuration` });
     }
     return text;
+  }
+
+  isPrivate(file: string): boolean {
+    const stats = absent(() => statSync(this.place(file)));
+    return stats !== undefined && (stats.mode & READABLE_BY_OTHERS) === 0;
   }
 
   list(directory: string): readonly string[] {

@@ -28,6 +28,14 @@ test('only the section of the service counts, and of several units the last one 
   assert.deepEqual([Object.fromEntries(variables), files], [{ B: '2', C: '1' }, ['/etc/default/docker']]);
 });
 
+test('what a unit starts is what it says after the last line that takes all back', () => {
+  const units = [
+    '[Service]\nExecStart=/usr/bin/dockerd -H fd://\n',
+    '[Service]\nExecStart=\nExecStart=dockerd $OPTIONS\n',
+  ];
+  assert.deepEqual(unitEnvironment(units).commands, ['dockerd $OPTIONS']);
+});
+
 test('a file of assignments is read without its comments', () => {
   const text = '# x\n#export http_proxy="http://127.0.0.1:3128/"\nHTTPS_PROXY="http://p:1" \nDOCKER_OPTS=\'-a -b\'\n';
   assert.deepEqual(Object.fromEntries(fileEnvironment(text)), { HTTPS_PROXY: 'http://p:1', DOCKER_OPTS: '-a -b' });

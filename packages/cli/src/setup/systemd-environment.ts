@@ -1,27 +1,34 @@
 /**
  * The environment that systemd gives a service, as far as its unit files say (systemd.exec(5), systemd.syntax(7)): the lines
- * `Environment=` of the unit and its drop-ins in their order, and over them the files of `EnvironmentFile=`.
+ * `Environment=` of the unit and its drop-ins in their order, and over them the files of `EnvironmentFile=`; and what it starts.
  */
 export interface UnitEnvironment {
   readonly variables: ReadonlyMap<string, string>;
   /** Paths as they are written, without the `-` of those that may be missing. */
   readonly files: readonly string[];
+  /** Command lines of `ExecStart=`, with variables as they are written. */
+  readonly commands: readonly string[];
 }
 
 /** Reads unit files in the order in which systemd does: the unit, then its drop-ins. */
 export function unitEnvironment(units: readonly string[]): UnitEnvironment {
   const variables = new Map<string, string>();
   const files: string[] = [];
+  const commands: string[] = [];
   for (const { name, value } of units.flatMap(serviceSettings)) {
     if (name === 'EnvironmentFile') {
       if (value === '') files.length = 0;
       else files.push(value.replace(/^-/, ''));
     }
+    if (name === 'ExecStart') {
+      if (value === '') commands.length = 0;
+      else commands.push(value);
+    }
     if (name !== 'Environment') continue;
     if (value === '') variables.clear();
     for (const assignment of splitWords(value)) assign(variables, assignment);
   }
-  return { variables, files };
+  return { variables, files, commands };
 }
 
 /** The assignments of a file that `EnvironmentFile=` names. */

@@ -23,8 +23,11 @@ test('a missing end of the last line is told', () => {
 });
 
 test('what looks like a credential is not shown', () => {
-  const before = '[auth]\n  password = "hunter2"\n  "identitytoken": "hunter2"\nenv = ["MY_SECRET=hunter2"]\n';
+  const before =
+    '[auth]\n  password = "hunter2"\n  "identitytoken": "hunter2"\nenv = ["MY_SECRET=hunter2"]\n' +
+    '"https-proxy": "http://user:hunter2@proxy:1"\n';
   const shown = unifiedDiff('/x', before, `${before}new = 1\n`);
   assert.doesNotMatch(shown, /hunter2/);
-  assert.match(shown, /^ {3}password = …$/m);
+  assert.match(shown, /^ "https-proxy": "http:\/\/…@proxy:1"$/m);
+  assert.match(unifiedDiff('/x', 'password = "hunter2"\n', 'password = "hunter2"\nnew = 1\n'), /^ password = …$/m);
 });

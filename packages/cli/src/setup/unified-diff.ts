@@ -4,6 +4,8 @@ import { changedLines } from './changed-lines.ts';
 const CONTEXT_LINES = 3;
 /** Keys whose values are not shown: a runtime's configuration may hold credentials beside what we change. */
 const SECRET_LINE = /(?<key>["']?\b[\w-]*(?:auth|password|passwd|secret|token|credential)[\w-]*["']?\s*[=:]\s*).+/i;
+/** User and password of a URL, such as that of a proxy. */
+const USER_INFO = /(?<=:\/\/)[^\s/?#"']+@/g;
 
 /**
  * What becomes of one file, as `diff -u` writes it; empty if nothing does. `undefined` is a file that is not there. All that
@@ -32,5 +34,5 @@ export function unifiedDiff(path: string, before: string | undefined, after: str
 }
 
 function withoutSecret(line: string): string {
-  return line.replace(SECRET_LINE, '$<key>…');
+  return line.replace(SECRET_LINE, '$<key>…').replace(USER_INFO, '…@');
 }
