@@ -11,6 +11,7 @@ export interface SystemPart {
 /** Debian binds libtorrent to its own Python: another `python3` on the path does not see it. */
 export const DEBIAN_PYTHON = '/usr/bin/python3';
 
+export const PYTHON: SystemPart = { debianPackage: 'python3', isThere: () => succeeds(DEBIAN_PYTHON, ['--version']) };
 export const LIBTORRENT: SystemPart = {
   debianPackage: 'python3-libtorrent',
   isThere: () => succeeds(DEBIAN_PYTHON, ['-c', 'import libtorrent']),
@@ -33,7 +34,7 @@ export function demandParts(parts: readonly SystemPart[], { say }: { say: (text:
     apt(install);
     if (missing().length === 0) return;
   }
-  throw new Error(`an opponent is missing; install it with: apt-get ${install.join(' ')}`);
+  throw new Error(`a program is missing; install it with: apt-get ${install.join(' ')}`);
 }
 
 function apt(args: readonly string[]): void {

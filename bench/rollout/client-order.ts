@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { type Digest, digestFromSha256, parseRegistryHost, parseRepository } from '@sealift/core';
 import { LightClient } from '../../packages/cli/src/demo/light-client.ts';
 
-/** Longest time that one pull or push may take, in ms; a run that hangs says less than one that fails. */
-export const TRANSFER_TIMEOUT_MS = 600_000;
+/** Longest time that one push may take, in ms; a run that hangs says less than one that fails. */
+const PUSH_TIMEOUT_MS = 600_000;
 const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar+gzip';
 
 /** What a light client on this host is to reach a registry with. */
@@ -22,6 +22,19 @@ export interface ClientOrder {
 export interface PushOrder extends ClientOrder {
   /** Bytes of each layer. They are random, so that nobody holds them already. */
   readonly layers: readonly number[];
+}
+
+/** An order to a light client, see `light_client.py`. */
+export interface PullOrder extends ClientOrder {
+  /** When to begin, in ms since the epoch: all hosts of one machine share the clock. */
+  readonly startAt: number;
+}
+
+export interface Pulled {
+  /** From `startAt` to the last byte with its digest checked, in seconds. */
+  readonly seconds: number;
+  /** From `startAt` to the first byte of any blob, in seconds. */
+  readonly firstByteSeconds: number;
 }
 
 /** What was pushed: all blobs of the image, its config included. */
@@ -57,7 +70,7 @@ export async function push(
   });
   // Unlike any other config, for the same reason.
   const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', created: new Date().toISOString() }));
-  const signal = AbortSignal.timeout(TRANSFER_TIMEOUT_MS);
+  const signal = AbortSignal.timeout(PUSH_TIMEOUT_MS);
   await client.push(order.tag, { config, layers }, { signal });
   const digests = layers.map(({ bytes }) => digestOf(bytes));
   return {

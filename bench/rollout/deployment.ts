@@ -11,14 +11,16 @@ import { warmMemory } from '../harness/files.ts';
 import { Party } from '../harness/party.ts';
 import { cpuSecondsOfTree } from '../harness/process-usage.ts';
 import type { Scope } from '../harness/scope.ts';
+import { DEBIAN_PYTHON, demandParts, PYTHON } from '../harness/system-parts.ts';
 import { installMissingPackages } from '../harness/testbed-parts.ts';
-import type { ClientOrder, Pushed, PushOrder } from './client-order.ts';
-import type { Pulled, PullOrder, Streamed } from './host-party.ts';
+import type { ClientOrder, Pulled, PullOrder, Pushed, PushOrder } from './client-order.ts';
+import type { Streamed } from './host-party.ts';
 import type { LinkRates } from './limit.ts';
 import { startPullThrough } from './pull-through.ts';
 import type { Links, Setting } from './setting.ts';
 
 const PARTY = path.join(import.meta.dirname, 'host-party.ts');
+const LIGHT_CLIENT = path.join(import.meta.dirname, 'light_client.py');
 /** In memory where possible: 16 nodes on one disk would measure the disk. */
 const MEMORY_DIRECTORY = '/dev/shm';
 const REPOSITORY = 'team-a/app';
@@ -61,7 +63,10 @@ export class Deployment implements AsyncDisposable {
   readonly #cluster: Cluster;
   readonly #scope: Scope;
   readonly #nodes: NodeProcess[] = [];
+  /** Who pushes and sends plain streams, by the host. */
   readonly #parties = new Map<string, Party>();
+  /** Who pulls, by the node. */
+  readonly #clients = new Map<string, Party>();
   #pullThrough = '';
   #tags = 0;
   #rates: LinkRates | undefined;
@@ -77,6 +82,7 @@ export class Deployment implements AsyncDisposable {
     { scope, say, profile }: Pick<BenchmarkContext, 'scope' | 'say'> & { profile?: string | undefined },
   ): Promise<Deployment> {
     installMissingPackages({ say });
+    demandParts([PYTHON], { say });
     // The testbed asks the system for a place.
     if (isWritable(MEMORY_DIRECTORY)) process.env['TMPDIR'] = MEMORY_DIRECTORY;
     const names = Array.from({ length: setting.nodes }, (_, index) => `n${index + 1}`);
@@ -126,7 +132,7 @@ export class Deployment implements AsyncDisposable {
         const trust = way === 'sealift' ? { trust: await this.#cluster.trustOf(name) } : {};
         const base = this.#order(way, name, tag, 'alice');
         const order: PullOrder = { ...base, ...withAuthority(trust, base), startAt };
-        return await this.#party(name).ask<Pulled>('pull', order);
+        return await partyOn(name, this.#clients).ask<Pulled>('pull', order);
       }),
     );
   }
@@ -147,7 +153,7 @@ export class Deployment implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      await Promise.all([...this.#parties.values()].map((party) => party.stop()));
+      await Promise.all([...this.#parties.values(), ...this.#clients.values()].map((party) => party.stop()));
       await Promise.all(this.#nodes.map((node) => node.stop()));
     } finally {
       await this.#cluster.stop();
@@ -155,10 +161,11 @@ export class Deployment implements AsyncDisposable {
   }
 
   async #startAll(names: readonly string[], say: (text: string) => void, env: Record<string, string>): Promise<void> {
-    for (const name of ['registry', 'tracker', PULL_THROUGH, ...names]) {
-      const command = this.#host(name).enter([process.execPath, PARTY]);
-      this.#parties.set(name, Party.command(this.#scope, 'unshare', command));
-    }
+    const start = (name: string, command: readonly string[]): Party =>
+      Party.command(this.#scope, 'unshare', this.#host(name).enter(command));
+    for (const name of ['registry', 'tracker', PULL_THROUGH, ...names.slice(0, 1)])
+      this.#parties.set(name, start(name, [process.execPath, PARTY]));
+    for (const name of names) this.#clients.set(name, start(name, [DEBIAN_PYTHON, LIGHT_CLIENT]));
     this.#rates = await this.#measureLinks(names[0] as string);
     const credentials = { username: 'alice', password: this.#cluster.tokens.user('alice').password };
     this.#pullThrough = await startPullThrough(this.#cluster, this.#host(PULL_THROUGH), credentials);
@@ -227,10 +234,14 @@ export class Deployment implements AsyncDisposable {
   }
 
   #party(name: string): Party {
-    const party = this.#parties.get(name);
-    if (party === undefined) throw new Error(`there is nobody on ${name}`);
-    return party;
+    return partyOn(name, this.#parties);
   }
+}
+
+function partyOn(name: string, parties: ReadonlyMap<string, Party>): Party {
+  const party = parties.get(name);
+  if (party === undefined) throw new Error(`there is nobody on ${name}`);
+  return party;
 }
 
 /** The token server is behind no proxy, so its authority is needed beside the node's own. */
