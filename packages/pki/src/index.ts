@@ -15,7 +15,7 @@ export { KEY_TYPES, type KeyType } from './keys.ts';
 export { onlookerContext, peerClientContext, peerConnectOptions, peerServerOptions } from './peer-tls.ts';
 export { decryptPrivateKey, encryptPrivateKey } from './private-key-encryption.ts';
 export { type CertificateProfile, PEER_COMMON_NAME } from './profile.ts';
-export { readSecretFile, writeSecretFile } from './secret-file.ts';
+export { readSecretFile, writePublicFile, writeSecretFile } from './secret-file.ts';
 export { createSigningRequest } from './signing-request.ts';
 export { formatIdentityUri, type Role } from './spiffe.ts';
 export { type IssuedCertificate, SwarmCa } from './swarm-ca.ts';

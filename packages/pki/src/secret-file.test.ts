@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { readSecretFile, writeSecretFile } from './secret-file.ts';
+import { readSecretFile, writePublicFile, writeSecretFile } from './secret-file.ts';
 
 async function newDirectory(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'sealift-secret-'));
@@ -20,6 +20,22 @@ test('a secret is written for its owner only, replaces what was there, and leave
   assert.equal((await stat(path)).mode & 0o777, 0o600);
   assert.equal(await readSecretFile(path), 'new');
   assert.deepEqual(await readdir(directory), ['ca.key']);
+});
+
+test('a certificate is written for all to read whatever the umask, and in the place of a link, not through it', async (t) => {
+  const directory = await newDirectory(t);
+  const path = join(directory, 'cert.pem');
+  await writeFile(join(directory, 'target'), 'theirs', { mode: 0o600 });
+  await symlink('target', path);
+  const umask = process.umask(0o077);
+  t.after(() => process.umask(umask));
+  await writePublicFile(path, 'new');
+  const modes = await Promise.all(['cert.pem', 'target'].map(async (name) => (await stat(join(directory, name))).mode));
+  assert.deepEqual(
+    modes.map((mode) => mode & 0o777),
+    [0o644, 0o600],
+  );
+  assert.equal(await readFile(join(directory, 'target'), 'utf8'), 'theirs');
 });
 
 test('a secret that cannot be put in its place leaves nothing behind', async (t) => {

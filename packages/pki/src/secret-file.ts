@@ -30,11 +30,22 @@ export async function readSecretFile(path: string): Promise<string> {
 
 /** Writes a file that only its owner may read: whole or not at all, and on the disk when this resolves. */
 export async function writeSecretFile(path: string, text: string): Promise<void> {
+  await writeWhole(path, text, 0o600);
+}
+
+/** Writes a file that everybody may read, such as a certificate, in the same way. */
+export async function writePublicFile(path: string, text: string): Promise<void> {
+  await writeWhole(path, text, 0o644);
+}
+
+async function writeWhole(path: string, text: string, mode: number): Promise<void> {
   const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
   try {
     const file = await open(temporary, 'wx', 0o600);
     try {
       await file.writeFile(text);
+      // On the open file: by then, whoever may write to the directory can have put a link to another file in its place.
+      await file.chmod(mode);
       await file.sync();
     } finally {
       await file.close();

@@ -7,8 +7,10 @@ import type { ConfigOf } from '../config.ts';
 import {
   CA_KEY_FILE,
   checkCaDirectory,
+  inFile,
   LEAF_FILES,
   openCa,
+  refuseToForget,
   refuseToOverwrite,
   TRUST_FILE,
   writeCa,
@@ -117,15 +119,21 @@ export async function runDockerTlsRenew(
   const others = await readOtherAnchors(config.alsoTrust);
   const ca = await openCa(config.ca, await readPassphrase(config, { isNew: false, signal }));
   const anchors = [ca.certificatePem, ...others];
-  // All are looked at before the first is replaced.
+  // All are looked at, and made, before the first is replaced.
   const renewals = [];
   for (const directory of directories) renewals.push(...(await findRenewals(directory, { anchors, ...config })));
+  const issued = [];
   for (const { directory, role, subject, keptKeyPem, keyType } of renewals) {
     const privateKeyPem = keptKeyPem ?? (await createDockerKey(keyType));
-    const certificatePem = await ca.issue(subject, { publicKeyPem: privateKeyPem, ttlMs: config.ttl });
-    await writeDirectory(directory, { trust: anchors.join(''), leaf: { role, certificatePem, privateKeyPem } });
-    const { subject: name, notAfter } = describeCertificate(certificatePem);
-    print(`${join(directory, LEAF_FILES[role].certificate)}: ${name} until ${formatTime(notAfter)}`);
+    const file = join(directory, LEAF_FILES[role].certificate);
+    const request = { publicKeyPem: privateKeyPem, ttlMs: config.ttl };
+    const certificatePem = await inFile(file, () => ca.issue(subject, request));
+    issued.push({ directory, file, leaf: { role, certificatePem, privateKeyPem } });
+  }
+  for (const { directory, file, leaf } of issued) {
+    await writeDirectory(directory, { trust: anchors.join(''), leaf });
+    const { subject: name, notAfter } = describeCertificate(leaf.certificatePem);
+    print(`${file}: ${name} until ${formatTime(notAfter)}`);
   }
 }
 
@@ -147,10 +155,12 @@ async function issue(subject: DockerSubject, config: IssueConfig, signal: AbortS
   await refuseToOverwrite(config.out, { names: [certificate, key], overwrite: config.overwrite });
   const others = await readOtherAnchors(config.alsoTrust);
   const ca = await openCa(config.ca, await readPassphrase(config, { isNew: false, signal }));
+  const trust = [ca.certificatePem, ...others].join('');
+  await refuseToForget(config.out, { trust, overwrite: config.overwrite });
   const privateKeyPem = await createDockerKey(config.keyType);
   const certificatePem = await ca.issue(subject, { publicKeyPem: privateKeyPem, ttlMs: config.ttl });
   const leaf = { role: subject.role, certificatePem, privateKeyPem };
-  await writeDirectory(config.out, { trust: [ca.certificatePem, ...others].join(''), leaf });
+  await writeDirectory(config.out, { trust, leaf });
   const { subject: name, notAfter, fingerprint } = describeCertificate(certificatePem);
   return `${name} until ${formatTime(notAfter)}, ${fingerprint}`;
 }

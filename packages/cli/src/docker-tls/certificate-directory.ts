@@ -1,8 +1,15 @@
-import { chmod, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AppError } from '@sealift/core';
-import { DockerCa, decryptPrivateKey, encryptPrivateKey, readSecretFile, writeSecretFile } from '@sealift/pki';
-import { readCertificateFile } from '../certificate-file.ts';
+import { AppError, isAppError } from '@sealift/core';
+import {
+  DockerCa,
+  decryptPrivateKey,
+  encryptPrivateKey,
+  readSecretFile,
+  writePublicFile,
+  writeSecretFile,
+} from '@sealift/pki';
+import { certificatesIn, readCertificateFile } from '../certificate-file.ts';
 import { makeDirectory } from '../data-directory.ts';
 import { errnoOf, refuse } from '../failure.ts';
 
@@ -14,9 +21,6 @@ export const LEAF_FILES = {
   client: { certificate: 'cert.pem', key: 'key.pem' },
 } as const;
 export type LeafRole = keyof typeof LEAF_FILES;
-
-/** Certificates are for all to read, keys for their owner. */
-const CERTIFICATE_MODE = 0o644;
 
 /** What goes into one directory; what is missing stays as it is. */
 export interface DirectoryContents {
@@ -42,6 +46,33 @@ export async function refuseToOverwrite(
   });
 }
 
+/**
+ * Throws `CONFIG_INVALID` if the `ca.pem` in `directory` has a CA that is not in `trust`, unless that is wanted: whoever uses the
+ * directory would not know its other partners any more.
+ */
+export async function refuseToForget(
+  directory: string,
+  { trust, overwrite }: { trust: string; overwrite: boolean },
+): Promise<void> {
+  if (overwrite) return;
+  const known = bodiesOf(trust);
+  if (bodiesOf((await readIfThere(join(directory, TRUST_FILE))) ?? '').every((body) => known.includes(body))) return;
+  throw new AppError('CONFIG_INVALID', {
+    reason: `${TRUST_FILE} in ${directory} has another CA, which would be lost`,
+    advice: 'Name a file with it as --also-trust, choose another directory, or say --overwrite.',
+  });
+}
+
+/** Names the file in what `work` finds wrong with a certificate. */
+export async function inFile<T>(file: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (!isAppError(cause, 'CERTIFICATE_REJECTED') || cause.details['file'] !== undefined) throw cause;
+    throw new AppError('CERTIFICATE_REJECTED', { file, ...cause.details }, { cause });
+  }
+}
+
 /** Writes the files, keys first, each whole or not at all; makes the directory, open to its owner only, if it is missing. */
 export async function writeDirectory(directory: string, { trust, leaf, caKeyPem }: DirectoryContents): Promise<void> {
   await makeDirectory(directory, '--out');
@@ -49,9 +80,9 @@ export async function writeDirectory(directory: string, { trust, leaf, caKeyPem 
   if (leaf !== undefined) {
     const { certificate, key } = LEAF_FILES[leaf.role];
     await writeSecretFile(join(directory, key), leaf.privateKeyPem);
-    await writeCertificate(join(directory, certificate), leaf.certificatePem);
+    await writePublicFile(join(directory, certificate), leaf.certificatePem);
   }
-  await writeCertificate(join(directory, TRUST_FILE), trust);
+  await writePublicFile(join(directory, TRUST_FILE), trust);
 }
 
 /** Writes a new CA to its directory, the key under `passphrase`. */
@@ -83,9 +114,9 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-async function writeCertificate(path: string, pem: string): Promise<void> {
-  await writeSecretFile(path, pem);
-  await chmod(path, CERTIFICATE_MODE);
+/** Certificates without the way in which they are broken into lines. */
+function bodiesOf(pems: string): string[] {
+  return certificatesIn(pems).map((pem) => pem.replace(/\s/g, ''));
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -5,9 +5,10 @@ import { once } from 'node:events';
 import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import type { AppError } from '@sealift/core';
 import { createDockerKey, DockerCa } from '@sealift/pki';
 import { CliProcess, inTemporaryDirectory } from '../cli-process.fixture.ts';
-import { openCa, refuseToOverwrite, writeCa, writeDirectory } from './certificate-directory.ts';
+import { openCa, refuseToForget, refuseToOverwrite, writeCa, writeDirectory } from './certificate-directory.ts';
 import { inspectDirectory } from './inspection.ts';
 import { findRenewals } from './renewal.ts';
 
@@ -219,6 +220,30 @@ suite('sealift docker-tls', () => {
       code: 'CERTIFICATE_REJECTED',
     });
     await assert.rejects(findRenewals(at('nothing'), { anchors: [], newKey: true }), { code: 'CONFIG_INVALID' });
+  });
+
+  test('a CA that a directory trusts already is not forgotten unless that is wanted', async () => {
+    const other = await DockerCa.create({ keyType: 'p-256', ttlMs: DAY_MS });
+    const server = await serverIn('s8', other);
+    const client = ['client', 'ops', ...withCa(), '--out', server];
+    assert.match(await run(64, ...client), /ca\.pem in .*s8 has another CA, which would be lost.*--also-trust/);
+    assert.equal(await readFile(path.join(server, 'ca.pem'), 'utf8'), other.certificatePem);
+    const trust = [ca.certificatePem, other.certificatePem].join('');
+    await refuseToForget(server, { trust: trust.replaceAll('\n', '\r\n'), overwrite: false });
+    await refuseToForget(server, { trust: ca.certificatePem, overwrite: true });
+    await refuseToForget(at('nothing'), { trust: '', overwrite: false });
+  });
+
+  test('what is wrong with one certificate is said with its file, and before another is replaced', async () => {
+    const good = await serverIn('s9');
+    const before = await readFile(path.join(good, 'server-cert.pem'), 'utf8');
+    const bad = await serverIn('s10');
+    await writeFile(path.join(bad, 'server-cert.pem'), '-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n');
+    const isNamed = ({ details }: AppError): boolean => details['file'] === path.join(bad, 'server-cert.pem');
+    await assert.rejects(inspectDirectory(bad, { now: Date.now(), withinMs: 0 }), isNamed);
+    await assert.rejects(findRenewals(bad, { anchors: [ca.certificatePem], newKey: false }), isNamed);
+    assert.match(await run(1, 'renew', good, bad, ...withCa()), /s10\/server-cert\.pem/);
+    assert.equal(await readFile(path.join(good, 'server-cert.pem'), 'utf8'), before);
   });
 
   test('files are replaced only if that is wanted', async () => {

@@ -5,7 +5,7 @@ import { AppError } from '@sealift/core';
 import { type CertificateSummary, describeCertificate, isSignedBy } from '@sealift/pki';
 import { certificatesIn } from '../certificate-file.ts';
 import { printable } from '../printable.ts';
-import { CA_KEY_FILE, LEAF_FILES, type LeafRole, readIfThere, TRUST_FILE } from './certificate-directory.ts';
+import { CA_KEY_FILE, inFile, LEAF_FILES, type LeafRole, readIfThere, TRUST_FILE } from './certificate-directory.ts';
 
 const DAY_MS = 86_400_000;
 /** Any right for group or others. */
@@ -38,17 +38,17 @@ export async function inspectDirectory(directory: string, horizon: Horizon): Pro
   const anchors = certificatesIn((await readIfThere(trustFile)) ?? '');
   for (const [index, pem] of anchors.entries()) {
     const problems = index === 0 ? await caKeyProblems(join(directory, CA_KEY_FILE), pem) : [];
-    found.push(inspect(pem, { file: trustFile, problems, ...horizon }));
+    found.push(await inspect(pem, { file: trustFile, problems, ...horizon }));
   }
   for (const role of Object.keys(LEAF_FILES) as LeafRole[]) {
     const file = join(directory, LEAF_FILES[role].certificate);
     const [pem] = certificatesIn((await readIfThere(file)) ?? '');
     if (pem === undefined) continue;
     const problems = [
-      ...leafProblems(pem, role, anchors),
+      ...(await inFile(file, () => leafProblems(pem, role, anchors))),
       ...(await keyProblems(join(directory, LEAF_FILES[role].key), pem)),
     ];
-    found.push(inspect(pem, { file, problems, ...horizon }));
+    found.push(await inspect(pem, { file, problems, ...horizon }));
   }
   if (found.length > 0) return found;
   const names = [TRUST_FILE, ...Object.values(LEAF_FILES).map(({ certificate }) => certificate)].join(', ');
@@ -77,11 +77,11 @@ export function formatTime(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-function inspect(
+async function inspect(
   pem: string,
   { file, problems, now, withinMs }: Horizon & { file: string; problems: readonly string[] },
-): InspectedCertificate {
-  const summary = describeCertificate(pem);
+): Promise<InspectedCertificate> {
+  const summary = await inFile(file, () => describeCertificate(pem));
   const left = summary.notAfter - now;
   const times = [
     ...(summary.notBefore > now ? ['it is not valid yet'] : []),

@@ -11,7 +11,7 @@ import {
   readSecretFile,
 } from '@sealift/pki';
 import { refuse } from '../failure.ts';
-import { LEAF_FILES, type LeafRole, readIfThere } from './certificate-directory.ts';
+import { inFile, LEAF_FILES, type LeafRole, readIfThere } from './certificate-directory.ts';
 import { isKeyOf } from './inspection.ts';
 
 /** A certificate that a new one is to take the place of. */
@@ -38,7 +38,7 @@ export async function findRenewals(
     const file = join(directory, LEAF_FILES[role].certificate);
     const pem = await readIfThere(file);
     if (pem === undefined) continue;
-    const subject = dockerSubjectOf(pem);
+    const subject = await inFile(file, () => dockerSubjectOf(pem));
     if (subject.role !== role) reject(file, 'it is for another use than its name says');
     const certificate = new X509Certificate(pem);
     if (!anchors.some((anchor) => isSignedBy(certificate, new X509Certificate(anchor)))) {
