@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { connect, Server, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { inTemporaryDirectory } from './cli-process.fixture.ts';
 import { adminSocketPath, askNode, NodeAdmin, readNodeStatus } from './node-admin.ts';
@@ -71,6 +72,40 @@ test('a question that is asked by POST is answered with what was asked, and no o
     } finally {
       await admin.stop();
     }
+  }));
+
+test('a state that cannot be told cuts who asks, and nothing else', () =>
+  inTemporaryDirectory(async (dataDirectory) => {
+    let isTold = false;
+    const tell = async () => (isTold ? { ok: true } : assert.fail('not now'));
+    const admin = new NodeAdmin({ dataDirectory, status: tell, answers: { reach: tell } });
+    await admin.start();
+    try {
+      await assert.rejects(readNodeStatus(dataDirectory));
+      await assert.rejects(askNode(dataDirectory, 'reach'));
+      isTold = true;
+      assert.deepEqual(await readNodeStatus(dataDirectory), { ok: true });
+    } finally {
+      await admin.stop();
+    }
+  }));
+
+test('the socket is never open to others, whatever the umask', (t) =>
+  inTemporaryDirectory(async (dataDirectory) => {
+    const umask = process.umask(0);
+    t.after(() => process.umask(umask));
+    const modes: number[] = [];
+    const { listen } = Server.prototype;
+    t.mock.method(Server.prototype, 'listen', function (this: Server, ...args: Parameters<typeof listen>) {
+      listen.apply(this, args);
+      modes.push(statSync(adminSocketPath(dataDirectory)).mode & 0o077);
+      return this;
+    });
+    const admin = new NodeAdmin({ dataDirectory, status: async () => ({}) });
+    await admin.start();
+    await admin.stop();
+    assert.deepEqual(modes, [0]);
+    assert.equal(process.umask(), 0);
   }));
 
 test('an answer that is no JSON, or is cut, is no answer', () =>

@@ -59,7 +59,10 @@ export class NodeAdmin implements Service {
       connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, timeoutMs),
       maxHeaderSize: 4096,
     };
-    this.#server = http.createServer(limits, (request, response) => void this.#answer(request, response));
+    this.#server = http.createServer(limits, (request, response) => {
+      // Who asks must not be able to end a node whose state cannot be told just now.
+      this.#answer(request, response).catch(() => response.destroy());
+    });
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.setTimeout(timeoutMs);
   }
@@ -74,7 +77,13 @@ export class NodeAdmin implements Service {
     await rm(this.#path, { force: true });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#server.once('error', reject);
-    this.#server.listen(this.#path, resolve);
+    // A socket is made with the rights that the umask leaves, and who connects before they are narrowed stays connected.
+    const umask = process.umask(0o077);
+    try {
+      this.#server.listen(this.#path, resolve);
+    } finally {
+      process.umask(umask);
+    }
     await promise;
     this.#isListening = true;
     await chmod(this.#path, 0o600);

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import type { AppError, Logger, RegistryHost } from '@sealift/core';
 import type { ClientCertificate, RegistryConfig } from '@sealift/registry';
 import { readCertificateFile } from './certificate-file.ts';
@@ -39,6 +40,9 @@ export async function loadTrackerRegistries({
   registryCa,
   registryCerts,
 }: RegistryOptions): Promise<readonly RegistryConfig[]> {
+  if (registryCerts !== undefined && !(await isDirectory(registryCerts))) {
+    refuse('--registry-certs', `${registryCerts} is not a directory`);
+  }
   return await loadRegistries(registry, registryCa, {
     directories: [registryCerts],
     onProblem: (_, error) => {
@@ -83,5 +87,13 @@ async function loadRegistries(
         ...(client === undefined ? {} : { client }),
       };
     }),
+  );
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (stats) => stats.isDirectory(),
+    // Not there, or behind what this user may not look into: both make it useless.
+    () => false,
   );
 }

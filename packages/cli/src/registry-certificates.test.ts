@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type AppError, parseClusterId, parseNodeId, parseRegistryHost } from '@sealift/core';
 import { checkCsr, createSigningRequest, SwarmCa } from '@sealift/pki';
+import { loadTrackerRegistries } from './registries.ts';
 import { readRegistryCertificates } from './registry-certificates.ts';
 
 const REGISTRY = parseRegistryHost('registry.example:5000');
@@ -102,6 +103,22 @@ test('a key that others may read is told of: it is the caller who says whether i
   await assert.rejects(readRegistryCertificates(root, REGISTRY, refuse), { code: 'CONFIG_INVALID' });
 });
 
+test('what stands in the place of a registry’s directory and cannot be read is told of; one that is missing is not', async (t) => {
+  const { directory, root, read, reasons } = await setUp(t);
+  await rm(directory, { recursive: true });
+  await read();
+  assert.deepEqual(reasons(), []);
+  await writeFile(directory, '');
+  await read();
+  assert.deepEqual(reasons(), ['CONFIG_INVALID cannot be read (ENOTDIR)']);
+  const tracker = { registry: [REGISTRY], registryCa: [] };
+  await assert.rejects(loadTrackerRegistries({ ...tracker, registryCerts: root }), { code: 'CONFIG_INVALID' });
+  await assert.rejects(loadTrackerRegistries({ ...tracker, registryCerts: join(root, 'mistyped') }), {
+    code: 'CONFIG_INVALID',
+    message: /--registry-certs: .*mistyped is not a directory/,
+  });
+});
+
 test('hosts.toml of containerd names CA and client of the registry, and not of a mirror', async (t) => {
   const { directory, ca, anchor, pair, put, read, reasons } = await setUp(t, 'registry.example_5000_');
   const other = await newPair(ca);
@@ -134,6 +151,9 @@ server = "https://registry.example:5000"
     assert.deepEqual(reasons(), []);
   }
   await put('hosts.toml', 'ca = "own.pem"\nclient = [["c.pem", "k.pem"]]\n');
+  assert.equal((await read()).anchors, `${anchor}\n`);
+  await put('größe.pem', anchor);
+  await put('hosts.toml', 'ca = "größe.pem"\n');
   assert.equal((await read()).anchors, `${anchor}\n`);
   await put('hosts.toml', 'client = [["c.pem"');
   assert.equal((await read()).client, undefined);

@@ -5,6 +5,7 @@ import { AppError, type RegistryHost } from '@sealift/core';
 import { INTERCEPT_CA_FILE } from '@sealift/proxy';
 import { type ClientCertificate, checkClientCertificate } from '@sealift/registry';
 import { certificatesIn } from './certificate-file.ts';
+import { errnoOf } from './failure.ts';
 import { hostsTomlOf } from './hosts-toml.ts';
 
 /** Largest file that we read, in bytes: a whole system's trust store is smaller. */
@@ -43,7 +44,7 @@ export async function readRegistryCertificates(
   registry: RegistryHost,
   { onProblem }: { onProblem: (error: AppError) => void },
 ): Promise<RegistryCertificates> {
-  const { own, names } = await ownDirectory(directory, registry);
+  const { own, names } = await ownDirectory(directory, registry, onProblem);
   const at = (name: string): string => (isAbsolute(name) ? name : join(own, name));
   const hosts = names.includes('hosts.toml') ? await readHosts(at('hosts.toml'), registry, onProblem) : undefined;
   const files = [...names.filter((name) => name.endsWith('.crt')), ...(hosts?.ca ?? [])].filter(
@@ -65,14 +66,27 @@ export async function readRegistryCertificates(
 }
 
 /** containerd looks for `host_port_` first, since a colon is none for all file systems; Docker knows `host:port` only. */
-async function ownDirectory(directory: string, registry: RegistryHost): Promise<{ own: string; names: string[] }> {
+async function ownDirectory(
+  directory: string,
+  registry: RegistryHost,
+  onProblem: (error: AppError) => void,
+): Promise<{ own: string; names: string[] }> {
   const spellings = new Set([registry.replace(/:(\d+)$/, '_$1_'), registry]);
   for (const spelling of spellings) {
     const own = join(directory, spelling);
-    const names = await readdir(own).catch(() => []);
+    const names = (await attempt(() => readIfThere(own), own, onProblem)) ?? [];
     if (names.length > 0) return { own, names: names.sort() };
   }
   return { own: join(directory, registry), names: [] };
+}
+
+async function readIfThere(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 /** Docker's rule: `NAME.cert` with `NAME.key` beside it. */
@@ -139,7 +153,7 @@ async function readText(path: string): Promise<string> {
 
 async function readStart(file: Awaited<ReturnType<typeof open>>): Promise<string> {
   const { bytesRead, buffer } = await file.read(Buffer.alloc(MAX_FILE_BYTES), 0, MAX_FILE_BYTES, 0);
-  return buffer.toString('latin1', 0, bytesRead);
+  return buffer.toString('utf8', 0, bytesRead);
 }
 
 /** Tells of what `work` throws, with the file's name; whatever `onProblem` throws passes. */

@@ -7,7 +7,7 @@ import { readNodeStatus } from '../node-admin.ts';
 import { type Endpoint, isUnspecified } from '../option-values.ts';
 import type { HEALTH_OPTIONS } from '../options.ts';
 
-/** Longest wait for the tracker's answer, in ms; whoever asks for its health waits little longer. */
+/** Longest wait for the head of the tracker's answer, in ms; whoever asks for its health waits little longer. */
 const TIMEOUT_MS = 3_000;
 
 /**
@@ -32,12 +32,11 @@ async function askTracker({ host, port }: Endpoint): Promise<void> {
     // The question is whether it answers: nothing is sent, and nothing that it says is believed.
     rejectUnauthorized: false,
     agent: false,
-    timeout: TIMEOUT_MS,
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  request.on('timeout', () => request.destroy(new Error('no answer in time')));
   request.on('error', reject);
   request.on('response', (response) => {
-    response.resume();
+    response.destroy();
     resolve(response.statusCode);
   });
   const status = await promise;

@@ -17,6 +17,7 @@ import type { PreheatTarget } from '../preheat/target.ts';
 import { loadTrackerRegistries } from '../registries.ts';
 import { readCredential } from '../rollout/credential-source.ts';
 import { ServiceStack } from '../service-stack.ts';
+import { formatEndpoint } from '../setup/runtime-plan.ts';
 import { readTrackerTrust } from '../tracker-trust.ts';
 
 type Config = ConfigOf<typeof PREHEAT_OPTIONS>;
@@ -36,9 +37,9 @@ export async function runPreheat(
   if (config.tracker === undefined && config.nodes.length === 0) {
     refuse('--tracker', 'name the tracker whose seeder shall have the image, or the proxies of nodes with --nodes');
   }
-  for (const { host, port } of config.nodes) {
-    const isLocal = host === 'localhost' || isLoopbackAddress(host);
-    if (!isLocal) refuse('--nodes', `${host}:${port} is not on loopback; credentials go there in clear text`);
+  for (const node of config.nodes) {
+    const isLocal = node.host === 'localhost' || isLoopbackAddress(node.host);
+    if (!isLocal) refuse('--nodes', `${formatEndpoint(node)} is not on loopback; credentials go there in clear text`);
   }
   const registries = await loadTrackerRegistries({
     registry: [image.registry],
@@ -85,7 +86,8 @@ export async function runPreheat(
       signal,
     });
   } catch (error) {
-    if (late.aborted) throw new AppError('PREHEAT_INCOMPLETE', { reason: 'it took longer than --timeout' });
+    if (late.aborted)
+      throw new AppError('PREHEAT_INCOMPLETE', { reason: 'it took longer than --timeout' }, { cause: error });
     if (!end.aborted) throw error;
   } finally {
     reporter.stop();

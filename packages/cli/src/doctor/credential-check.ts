@@ -1,5 +1,6 @@
-import { type Digest, isAppError, parseDigest } from '@sealift/core';
+import { type Digest, isAppError, isDigest } from '@sealift/core';
 import { RegistryClient, type RegistryConfig } from '@sealift/registry';
+import { fieldsOf } from '../json-fields.ts';
 import { readLogin, type StoredLogin } from './auth-file.ts';
 import type { Check } from './examination.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
@@ -52,7 +53,8 @@ async function look(
           ? 'The user who is logged in'
           : 'Everybody';
     if (answer.status === 200) {
-      const blob = blobIn(answer.body) ?? blobIn((await fetchAt(childIn(answer.body) ?? '')).body);
+      const child = childIn(answer.body);
+      const blob = blobIn(child === undefined ? answer.body : (await fetchAt(child)).body);
       if (blob !== undefined) learned.blob = blob;
       return ok(`${who} may pull ${formatImage(image)}.`);
     }
@@ -106,20 +108,24 @@ function loginCommand({ runtime, image }: Subject): string {
 
 /** The config of an image's manifest: every image has one, and it is small. */
 function blobIn(manifest: Uint8Array): Digest | undefined {
-  const digest = parse(manifest).config?.digest;
-  return digest === undefined ? undefined : parseDigest(digest);
+  return digestOf(parse(manifest).get('config'));
 }
 
 /** The first image of an index. */
 function childIn(index: Uint8Array): Digest | undefined {
-  const digest = parse(index).manifests?.[0]?.digest;
-  return digest === undefined ? undefined : parseDigest(digest);
+  const manifests = parse(index).get('manifests');
+  return Array.isArray(manifests) ? digestOf(manifests[0]) : undefined;
 }
 
-function parse(manifest: Uint8Array): { config?: { digest: string }; manifests?: readonly { digest: string }[] } {
+function digestOf(entry: unknown): Digest | undefined {
+  const digest = fieldsOf(entry).get('digest');
+  return typeof digest === 'string' && isDigest(digest) ? digest : undefined;
+}
+
+function parse(manifest: Uint8Array): ReadonlyMap<string, unknown> {
   try {
-    return JSON.parse(Buffer.from(manifest).toString('utf8')) as ReturnType<typeof parse>;
+    return fieldsOf(JSON.parse(Buffer.from(manifest).toString('utf8')));
   } catch {
-    return {}; // The registry's own affair: whoever pulls it will hear of it.
+    return new Map(); // The registry's own affair: whoever pulls it will hear of it.
   }
 }

@@ -1,4 +1,5 @@
 import http from 'node:http';
+import { fieldsOf } from '../json-fields.ts';
 import { splitNoProxy } from '../setup/proxy-variables.ts';
 
 /** Longest answer that is read, in bytes; that of a daemon has some kilobytes. */
@@ -11,7 +12,7 @@ export interface DaemonInfo {
   readonly mirrors: readonly string[];
 }
 
-/** Asks a daemon over its socket (Docker Engine API, `GET /info`). Rejects with the socket's error. */
+/** Asks a daemon over its socket (Docker Engine API, `GET /info`). Rejects with the socket's error, and for any answer but this one. */
 export async function readDaemonInfo(socketPath: string, { signal }: { signal: AbortSignal }): Promise<DaemonInfo> {
   const { promise, resolve, reject } = Promise.withResolvers<DaemonInfo>();
   const request = http.get({ socketPath, path: '/info', headers: { host: 'docker' }, signal }, (response) => {
@@ -23,6 +24,7 @@ export async function readDaemonInfo(socketPath: string, { signal }: { signal: A
     });
     response.on('end', () => {
       try {
+        if (response.statusCode !== 200) throw new Error(`it answers ${response.statusCode}`);
         resolve(parseInfo(text));
       } catch (error) {
         reject(error as Error);
@@ -35,14 +37,15 @@ export async function readDaemonInfo(socketPath: string, { signal }: { signal: A
 }
 
 function parseInfo(text: string): DaemonInfo {
-  const { HttpsProxy, NoProxy, RegistryConfig } = JSON.parse(text) as {
-    HttpsProxy?: string;
-    NoProxy?: string;
-    RegistryConfig?: { Mirrors?: readonly string[] | null };
+  const info = fieldsOf(JSON.parse(text));
+  const textOf = (name: string): string => {
+    const value = info.get(name);
+    return typeof value === 'string' ? value : '';
   };
+  const mirrors = fieldsOf(info.get('RegistryConfig')).get('Mirrors');
   return {
-    httpsProxy: HttpsProxy ?? '',
-    noProxy: splitNoProxy(NoProxy ?? ''),
-    mirrors: RegistryConfig?.Mirrors ?? [],
+    httpsProxy: textOf('HttpsProxy'),
+    noProxy: splitNoProxy(textOf('NoProxy')),
+    mirrors: Array.isArray(mirrors) ? mirrors.filter((mirror) => typeof mirror === 'string') : [],
   };
 }

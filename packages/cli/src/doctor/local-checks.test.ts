@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { parseRegistryHost } from '@sealift/core';
 import { type DiskView, diskCheck } from './disk-check.ts';
 import { answerAsNode, directoryFor, examine, SOUND_NODE, SOUND_SETTINGS, serve, subjectOf } from './doctor.fixture.ts';
 import { nameCheck } from './name-check.ts';
@@ -55,6 +56,11 @@ test('a registry that the node does not handle, and one that it knows by another
   assert.match(other.advice ?? '', /Add --registry other\.example /);
   const port = await examine(configuredCheck(subjectOf('/', { image: 'registry.example/a' })));
   assert.match(port.finding, /It handles registry\.example:5000, which is another one: the port counts/);
+  const registries = [parseRegistryHost('[2001:db8::1]:5000')];
+  const address = await examine(
+    configuredCheck(subjectOf('/', { image: '[2001:db8::2]/a', settings: { registries } })),
+  );
+  assert.doesNotMatch(address.finding, /the port counts/);
 });
 
 test('a proxy that is away, something else in its place, or in order', async (t) => {
@@ -88,6 +94,12 @@ test('a name that nobody knows, a name service that is away, and a registry on l
   const { status, finding } = await found('127.0.0.1');
   assert.equal(status, 'warn');
   assert.match(finding, /runtimes do not use a proxy for such registries/);
+  const asked: string[] = [];
+  const address = async (name: string) => [{ address: asked[asked.push(name) - 1] ?? '' }];
+  for (const image of ['alpine', '[2001:db8::7]:5000/a', '192.0.2.7:5000/a']) {
+    assert.equal((await examine(nameCheck(subjectOf('/', { image }), address))).status, 'ok');
+  }
+  assert.deepEqual(asked, ['registry-1.docker.io', '2001:db8::7', '192.0.2.7']);
   assert.deepEqual(await found('192.0.2.7'), { id: 'name', status: 'ok', finding: 'registry.example is 192.0.2.7.' });
 });
 

@@ -1,7 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { registryEndpoint } from '@sealift/core';
 import { isLoopbackAddress } from '@sealift/proxy';
-import { upstreamOrigin } from '@sealift/registry';
 import type { Check } from './examination.ts';
 import { fail, ok, warn } from './finding.ts';
 import type { Subject } from './subject.ts';
@@ -18,11 +17,7 @@ export function nameCheck({ image: { registry } }: Pick<Subject, 'image'>, lookU
     id: 'name',
     needs: [],
     examine: async () => {
-      const { hostname } = registryEndpoint(registry);
-      const name =
-        registry === hostname || registry.startsWith(`${hostname}:`)
-          ? hostname
-          : new URL(upstreamOrigin(registry)).hostname;
+      const { hostname: name } = registryEndpoint(registry);
       try {
         const [found] = await lookUp(name);
         const address = found?.address ?? '';

@@ -1,3 +1,4 @@
+import { registryEndpoint } from '@sealift/core';
 import { errnoOf } from '../failure.ts';
 import { askNode, readNodeStatus } from '../node-admin.ts';
 import type { NodeSettings } from '../node-settings.ts';
@@ -78,7 +79,8 @@ export function configuredCheck(subject: Subject): Check {
     examine: async () => {
       const { registries } = nodeOf(subject).settings;
       if (registries.includes(registry)) return ok(`The node handles ${registry}.`);
-      const close = registries.find((known) => known.split(':')[0] === registry.split(':')[0]);
+      const { hostname } = registryEndpoint(registry);
+      const close = registries.find((known) => registryEndpoint(known).hostname === hostname);
       const hint = close === undefined ? '' : ` It handles ${close}, which is another one: the port counts.`;
       return fail(
         `The node does not handle ${registry}: its images go past Sealift.${hint}`,

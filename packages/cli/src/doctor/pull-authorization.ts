@@ -1,4 +1,4 @@
-import type { RegistryHost } from '@sealift/core';
+import { AppError, parseRegistryHost } from '@sealift/core';
 import {
   type BearerChallenge,
   basicAuthorization,
@@ -7,6 +7,7 @@ import {
   upstreamOrigin,
 } from '@sealift/registry';
 import { readBody, requestOnce } from '../demo/proxied-request.ts';
+import { fieldsOf } from '../json-fields.ts';
 import { systemAnchors } from './anchors.ts';
 import type { StoredLogin } from './auth-file.ts';
 import type { Subject } from './subject.ts';
@@ -34,12 +35,13 @@ export async function authorizePull(
   return `Bearer ${await fetchToken({ challenge, scope, credentials, caPem, own, signal })}`;
 }
 
-/** Exchanges what `docker login` got for a token (distribution-spec OAuth2, `grant_type=refresh_token`). */
+/** Exchanges what `docker login` got for a token (distribution-spec OAuth2, `grant_type=refresh_token`). Throws as `fetchToken`. */
 async function refresh(
   { realm, service = '' }: BearerChallenge,
   { scope, token, caPem, signal }: { scope: string; token: string; caPem: string; signal: AbortSignal },
 ): Promise<string> {
-  const url = new URL(realm);
+  const url = URL.canParse(realm) ? new URL(realm) : undefined;
+  if (url?.protocol !== 'https:') throw unavailable('the token realm is not a plain HTTPS URL');
   const form = new URLSearchParams({
     grant_type: 'refresh_token',
     client_id: 'sealift',
@@ -49,7 +51,7 @@ async function refresh(
   });
   const response = await requestOnce(
     { proxy: undefined, trustAnchors: `${systemAnchors()}\n${caPem}` },
-    url.host as RegistryHost,
+    parseRegistryHost(url.host),
     {
       method: 'POST',
       path: `${url.pathname}${url.search}`,
@@ -58,15 +60,27 @@ async function refresh(
       signal,
     },
   );
-  if (response.statusCode !== 200) {
+  const { statusCode: status = 0 } = response;
+  if (status !== 200) {
     response.destroy();
-    throw new Error(`the token service answers ${response.statusCode}`);
+    if (status === 400 || status === 401 || status === 403) throw new AppError('REGISTRY_REFUSED', { status });
+    throw unavailable(`the token service answers ${status}`);
   }
-  const { access_token: access, token: plain } = JSON.parse(
-    (await readBody(response, MAX_TOKEN_BYTES)).toString('utf8'),
-  ) as {
-    access_token?: string;
-    token?: string;
-  };
-  return access ?? plain ?? '';
+  const fields = fieldsOf(parse(await readBody(response, MAX_TOKEN_BYTES)));
+  const found = fields.get('access_token') ?? fields.get('token');
+  if (typeof found !== 'string' || found === '') throw unavailable('the token service sends no token');
+  return found;
+}
+
+function parse(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    // No cause on purpose: the message of a JSON error quotes the text, here a token.
+    return undefined;
+  }
+}
+
+function unavailable(reason: string): AppError {
+  return new AppError('REGISTRY_UNAVAILABLE', { reason });
 }

@@ -170,6 +170,47 @@ test('an image that is not there, and a login file that is none', async (t) => {
   assert.doesNotMatch(JSON.stringify(result), /hunter2/);
 });
 
+test('an image without a config, or an index without images, may be pulled all the same', async (t) => {
+  const registry = await registryOn(t);
+  const subject = await subjectWith(t, registry);
+  for (const manifest of ['{"manifests":[]}', '{"config":{"digest":7}}', '{"manifests":[null]}', '[]', 'null']) {
+    registry.addManifest('team/app', '1', Buffer.from(manifest));
+    const result = await logIn(subject, {});
+    assert.equal(result.status, 'ok', `${manifest}: ${result.finding}`);
+    assert.equal(registry.requests.filter(({ path }) => path.endsWith('/manifests/')).length, 0);
+  }
+});
+
+test('a refresh token is shown to the token service alone, and nothing of its answer is repeated', async (t) => {
+  const { caPem, certificatePem: cert, privateKeyPem: key } = await createLoopbackCertificate();
+  let [status, body, heard] = [200, '{"access_token": "hunter2', 0];
+  const server = https.createServer({ cert, key }, (request, response) => {
+    heard += 1;
+    request.resume();
+    response.writeHead(status).end(body);
+  });
+  const realm = `https://127.0.0.1:${await serve(t, server)}/token`;
+  const stranger = await registryOn(t);
+  const subject = await subjectWith(t, { host: stranger.host, caPem: `${stranger.caPem}\n${caPem}` });
+  const login = { auths: { [stranger.host]: { auth: basicOf('a:'), identitytoken: 'refresh' } } };
+  subject.learned.challenge = { scheme: 'bearer', realm };
+  const garbled = await logIn(subject, login);
+  assert.match(garbled.finding, /the token service sends no token/);
+  assert.doesNotMatch(JSON.stringify(garbled), /hunter2/);
+  [status, body] = [401, '{}'];
+  assert.match((await logIn(subject, login)).finding, /refuses the login in/);
+  assert.equal(heard, 2);
+
+  subject.learned.challenge = { scheme: 'bearer', realm: realm.replace('https', 'http') };
+  assert.match((await logIn(subject, login)).finding, /not a plain HTTPS URL/);
+  const untrusting = await subjectWith(t, stranger);
+  untrusting.learned.challenge = { scheme: 'bearer', realm };
+  process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
+  t.after(() => delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']);
+  assert.equal((await logIn(untrusting, login)).status, 'fail');
+  assert.equal(heard, 2);
+});
+
 test('a token service that is away is named', async (t) => {
   const subject = await withImage(t, 'bearer');
   subject.learned.challenge = { scheme: 'bearer', realm: 'https://127.0.0.1:1/token' };

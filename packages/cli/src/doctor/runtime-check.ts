@@ -9,6 +9,7 @@ import { type DaemonInfo, readDaemonInfo } from './docker-daemon.ts';
 import type { Check } from './examination.ts';
 import { type Finding, fail, ok } from './finding.ts';
 import { nodeOf, type Subject } from './subject.ts';
+import { reasonOf } from './tls-fault.ts';
 
 /** Whether the runtime comes to the node for this registry. */
 export function runtimeCheck(subject: Subject): Check {
@@ -25,7 +26,7 @@ export function runtimeCheck(subject: Subject): Check {
           return fail(`This user may not ask dockerd at ${subject.dockerSocket}.`, 'Run the same command with sudo.');
         }
         return fail(
-          `dockerd does not answer at ${subject.dockerSocket}.`,
+          `dockerd does not answer at ${subject.dockerSocket}: ${reasonOf(error)}.`,
           'Start it: systemctl start docker. If its socket lies elsewhere, name it with --docker-socket. For another runtime give --runtime containerd or --runtime podman.',
         );
       }

@@ -1,3 +1,5 @@
+import { isAppError } from '@sealift/core';
+
 /** Why a TLS connection failed, as far as the way out differs. */
 export type TlsFault = 'untrusted' | 'expired' | 'early' | 'misnamed' | 'no-tls' | 'client-wanted';
 
@@ -56,5 +58,9 @@ export function reasonOf(error: unknown): string {
   const known = code === undefined ? undefined : REASONS[code];
   if (known !== undefined) return known;
   if (error instanceof Error && error.name === 'TimeoutError') return 'there is no answer';
+  // What we have refused ourselves says more than its code.
+  if (isAppError(error) && code === error.code && typeof error.details['reason'] === 'string') {
+    return error.details['reason'];
+  }
   return code ?? (error instanceof Error ? error.message : String(error));
 }

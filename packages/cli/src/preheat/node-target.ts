@@ -3,6 +3,7 @@ import http, { type IncomingMessage } from 'node:http';
 import { AppError, type BlobRef, digestFromSha256 } from '@sealift/core';
 import { formatBlobPath, formatManifestPath, MANIFEST_TYPES } from '@sealift/registry';
 import type { Endpoint } from '../option-values.ts';
+import { formatEndpoint } from '../setup/runtime-plan.ts';
 import type { ImageBlob } from './image-content.ts';
 import type { PreheatTarget } from './target.ts';
 
@@ -27,14 +28,13 @@ export class NodeTarget implements PreheatTarget {
   }) {
     this.#proxy = options.proxy;
     this.#authorization = options.authorization;
-    this.name = `${options.proxy.host}:${options.proxy.port}`;
+    this.name = formatEndpoint(options.proxy);
   }
 
   async manifest(ref: BlobRef, { signal }: { signal: AbortSignal }): Promise<Uint8Array> {
     const chunks: Buffer[] = [];
     let length = 0;
-    const answer = await this.#get(ref, formatManifestPath(ref), signal);
-    for await (const chunk of answer as AsyncIterable<Buffer>) {
+    for await (const chunk of this.#read(ref, formatManifestPath(ref), signal)) {
       length += chunk.length;
       if (length > MAX_MANIFEST_BYTES)
         throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'the manifest is too long' });
@@ -50,25 +50,30 @@ export class NodeTarget implements PreheatTarget {
   ): Promise<void> {
     const sha256 = createHash('sha256');
     let bytes = 0;
-    try {
-      for await (const chunk of (await this.#get(ref, formatBlobPath(ref), signal)) as AsyncIterable<Buffer>) {
-        sha256.update(chunk);
-        bytes += chunk.length;
-        onProgress(bytes);
-      }
-    } catch (cause) {
-      if (cause instanceof AppError || signal.aborted) throw cause;
-      throw new AppError(
-        'PREHEAT_INCOMPLETE',
-        { reason: `the answer of ${this.name} broke off`, digest: ref.digest },
-        { cause },
-      );
+    for await (const chunk of this.#read(ref, formatBlobPath(ref), signal)) {
+      sha256.update(chunk);
+      bytes += chunk.length;
+      onProgress(bytes);
     }
     if (digestFromSha256(sha256.digest()) === ref.digest) return;
     throw new AppError('PREHEAT_INCOMPLETE', {
       reason: `what came through ${this.name} does not match`,
       digest: ref.digest,
     });
+  }
+
+  async *#read(ref: BlobRef, path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+    try {
+      yield* (await this.#get(ref, path, signal)) as AsyncIterable<Buffer>;
+    } catch (cause) {
+      if (cause instanceof AppError || signal.aborted) throw cause;
+      const { name } = this;
+      throw new AppError(
+        'PREHEAT_INCOMPLETE',
+        { reason: `the answer of ${name} broke off`, digest: ref.digest },
+        { cause },
+      );
+    }
   }
 
   async #get({ registry, digest }: BlobRef, path: string, signal: AbortSignal): Promise<IncomingMessage> {
