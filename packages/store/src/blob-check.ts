@@ -4,7 +4,7 @@ import { type FileHandle, open, readdir, rm, truncate } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { AppError, Bitfield, digestFromSha256, isAppError, pieceSize } from '@sealift/core';
 import { writeFileAtomic } from './atomic-file.ts';
-import { type BlobPaths, blobPaths } from './blob-directory.ts';
+import { BLOB_FILES, BlobPaths } from './blob-directory.ts';
 import { type BlobDescription, parseMeta } from './blob-meta.ts';
 import { diskFaultOf, isMissing } from './disk-error.ts';
 import { decodeRecords, isTornRecord } from './hash-records.ts';
@@ -89,7 +89,7 @@ class BlobChecking implements BlobCheck {
 
   constructor(directory: string, options: Parameters<typeof checkBlob>[1]) {
     this.#directory = directory;
-    this.#paths = blobPaths(directory);
+    this.#paths = new BlobPaths(directory);
     this.#options = options;
   }
 
@@ -133,7 +133,7 @@ class BlobChecking implements BlobCheck {
   }
 
   async #checkNames(): Promise<Set<string>> {
-    const known = new Set(Object.values(this.#paths).map((path) => basename(path)));
+    const known = new Set<string>(Object.values(BLOB_FILES));
     const names = new Set<string>();
     for (const entry of await readdir(this.#directory, { withFileTypes: true })) {
       const remove = (): Promise<void> => rm(join(this.#directory, entry.name), { recursive: true, force: true });

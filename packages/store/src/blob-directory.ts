@@ -15,23 +15,59 @@ const DIRECTORY_NAME = /^([0-9a-f]{40})\.[0-9a-f]{8}$/;
 /** Longest `meta.json` we read, in bytes; an honest one has about 500. */
 const MAX_META_LENGTH = 4096;
 
-/** The files of one blob. */
-export interface BlobPaths {
+/** Names of the files in a blob's directory. */
+export const BLOB_FILES = {
+  meta: 'meta.json',
+  data: 'data',
+  pieces: 'pieces',
+  bitmap: 'bitmap',
+  unchecked: 'unchecked',
+  hashes: 'hashes',
+  complete: 'complete',
+} as const;
+
+/** The files of one blob. Paths are made when they are asked for: a store has thousands of blobs, and few are in use. */
+export class BlobPaths {
   readonly directory: string;
+
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
   /** What is fixed about the blob. A directory without it is half-made, or half-deleted, and means nothing. */
-  readonly meta: string;
+  get meta(): string {
+    return join(this.directory, BLOB_FILES.meta);
+  }
+
   /** The blob itself, sparse. Only pieces whose bit is set mean anything. */
-  readonly data: string;
+  get data(): string {
+    return join(this.directory, BLOB_FILES.data);
+  }
+
   /** 32 bytes of SHA-256 for each piece whose bit is set. */
-  readonly pieces: string;
+  get pieces(): string {
+    return join(this.directory, BLOB_FILES.pieces);
+  }
+
   /** One bit per verified piece, as in BEP 3. */
-  readonly bitmap: string;
+  get bitmap(): string {
+    return join(this.directory, BLOB_FILES.bitmap);
+  }
+
   /** A bitmap of pieces to hash again before they count, because the machine went down without a clean stop. */
-  readonly unchecked: string;
+  get unchecked(): string {
+    return join(this.directory, BLOB_FILES.unchecked);
+  }
+
   /** Signed hash batches. */
-  readonly hashes: string;
+  get hashes(): string {
+    return join(this.directory, BLOB_FILES.hashes);
+  }
+
   /** Empty; there once the whole blob is known to match its digest. */
-  readonly complete: string;
+  get complete(): string {
+    return join(this.directory, BLOB_FILES.complete);
+  }
 }
 
 /** What a blob's directory holds when the store starts. */
@@ -46,21 +82,6 @@ export interface LoadedBlob {
   readonly lastUsedAt: number;
 }
 
-/** The paths of the files in `directory`. */
-export function blobPaths(directory: string): BlobPaths {
-  const at = (name: string): string => join(directory, name);
-  return {
-    directory,
-    meta: at('meta.json'),
-    data: at('data'),
-    pieces: at('pieces'),
-    bitmap: at('bitmap'),
-    unchecked: at('unchecked'),
-    hashes: at('hashes'),
-    complete: at('complete'),
-  };
-}
-
 /** Whether a name is one that {@link createBlobDirectory} gives. */
 export function isBlobDirectoryName(name: string): boolean {
   return DIRECTORY_NAME.test(name);
@@ -70,7 +91,7 @@ export function isBlobDirectoryName(name: string): boolean {
 export async function createBlobDirectory(root: string, description: BlobDescription): Promise<BlobPaths> {
   const { swarmId, geometry } = description;
   const name = `${swarmId}.${randomBytes(4).toString('hex')}`;
-  const paths = blobPaths(join(root, swarmId.slice(0, 2), name));
+  const paths = new BlobPaths(join(root, swarmId.slice(0, 2), name));
   // Not with `recursive`, which reports a read-only disk as a missing directory.
   await mkdir(join(root, swarmId.slice(0, 2)), { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
@@ -102,7 +123,7 @@ export async function loadBlobDirectory(
   directory: string,
   { isTrusted }: { isTrusted: boolean },
 ): Promise<LoadedBlob | undefined> {
-  const paths = blobPaths(directory);
+  const paths = new BlobPaths(directory);
   const metaBytes = await readIfThere(paths.meta, MAX_META_LENGTH);
   if (metaBytes === undefined) return undefined;
   const description = parseMeta(metaBytes.toString('utf8'));

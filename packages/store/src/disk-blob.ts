@@ -66,7 +66,7 @@ export class DiskBlob implements StoredBlob {
     this.#lastUsedAt = loaded.lastUsedAt;
     this.#touchedAt = loaded.lastUsedAt;
     this.#hashes = new HashFile({
-      path: loaded.paths.hashes,
+      paths: loaded.paths,
       maxBytes: maxHashBytes(this.geometry),
       records: loaded.hashRecords,
       length: loaded.hashLength,

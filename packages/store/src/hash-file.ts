@@ -7,15 +7,15 @@ import { Serial } from './serial.ts';
 
 /** The records kept beside a blob, in memory and in its `hashes` file. */
 export class HashFile {
-  readonly #path: string;
+  readonly #paths: { readonly hashes: string };
   readonly #maxBytes: number;
   readonly #serial = new Serial();
   #records: Buffer[];
   #length: number;
 
   /** `length` is where the next record goes: the bytes that `records` take in the file. */
-  constructor(o: { path: string; maxBytes: number; records: readonly Buffer[]; length: number }) {
-    this.#path = o.path;
+  constructor(o: { paths: { readonly hashes: string }; maxBytes: number; records: readonly Buffer[]; length: number }) {
+    this.#paths = o.paths;
     this.#maxBytes = o.maxBytes;
     this.#records = [...o.records];
     this.#length = o.length;
@@ -30,7 +30,7 @@ export class HashFile {
     const frame = encodeRecords([record]);
     return this.#serial.run(async () => {
       this.#demandRoom([record], this.#length + frame.length);
-      const handle = await open(this.#path, constants.O_RDWR | constants.O_CREAT, 0o600);
+      const handle = await open(this.#paths.hashes, constants.O_RDWR | constants.O_CREAT, 0o600);
       try {
         // At a known offset: what a failed append left behind is overwritten, or cut off at the next load.
         for (let done = 0; done < frame.length; ) {
@@ -49,7 +49,7 @@ export class HashFile {
     const content = encodeRecords(records);
     return this.#serial.run(async () => {
       this.#demandRoom(records, content.length);
-      await writeFileAtomic(this.#path, content);
+      await writeFileAtomic(this.#paths.hashes, content);
       this.#length = content.length;
       this.#records = decodeRecords(content).records;
     });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { AppError, isAppError } from '@sealift/core';
 import type { InspectHashes } from './blob-check.ts';
-import { blobPaths } from './blob-directory.ts';
+import { BlobPaths } from './blob-directory.ts';
 import { checkStore, type StoreReport } from './store-check.ts';
 import {
   creationOf,
@@ -41,7 +41,7 @@ async function filledStore(directory: string) {
     await second.appendHashes(Buffer.from('one'));
   });
   const [wholePaths, partPaths] = await Promise.all(
-    [whole, part].map(async (blob) => blobPaths(await directoryOf(directory, blob))),
+    [whole, part].map(async (blob) => new BlobPaths(await directoryOf(directory, blob))),
   );
   assert.ok(wholePaths && partPaths);
   return { whole, part, wholePaths, partPaths };
