@@ -124,7 +124,7 @@ test('the log keeps within its quota: full parts are put aside, and the oldest g
   await withAudit(work, { quotaBytes, log });
 });
 
-test('lines that the disk did not take are counted, and the next one that it takes is whole', async (t) => {
+test('lines that the disk did not take are counted, the fault is logged once, and the next line that it takes is whole', async (t) => {
   const errors: unknown[] = [];
   const log: Logger = { ...silentLogger, error: (event) => void errors.push(event) };
   const work = async (audit: AuditFile, path: string): Promise<void> => {
@@ -134,8 +134,10 @@ test('lines that the disk did not take are counted, and the next one that it tak
     const broken = t.mock.method(Object.getPrototypeOf(handle) as FileHandle, 'appendFile', async () => {
       throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
     });
-    audit.record('node_denied', { nodeId: 'a' });
-    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    for (const nodeId of ['x', 'y']) {
+      audit.record('node_denied', { nodeId });
+      await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    }
     broken.mock.restore();
     audit.record('node_denied', { nodeId: 'b' });
     await audit.stop();
@@ -145,7 +147,7 @@ test('lines that the disk did not take are counted, and the next one that it tak
       events.map(({ event, count }) => [event, count]),
       [
         ['node_denied', undefined],
-        ['lines_dropped', 1],
+        ['lines_dropped', 2],
       ],
     );
     assert.deepEqual(errors, ['audit_failed']);

@@ -58,7 +58,7 @@ export interface AuditFileOptions {
 /**
  * The audit log as a file of JSON lines that is only ever appended to, mode 0600. When it has a sixteenth of its quota it is
  * put aside whole, and the oldest part goes when the quota is used up, which is logged and written down. A disk that fails
- * costs lines, which is logged, and never a pull. Several processes may append.
+ * costs lines, which is logged once until it takes some again, and never a pull. Several processes may append.
  */
 export class AuditFile implements AuditWriter {
   readonly #directory: string;
@@ -71,6 +71,8 @@ export class AuditFile implements AuditWriter {
   #isTorn = false;
   #waiting: string[] = [];
   #dropped = 0;
+  /** The disk did not take the last lines, which has been said. */
+  #isFailing = false;
   #writing: Promise<void> | undefined;
 
   constructor({ directory, quotaBytes = Number.POSITIVE_INFINITY, clock, log }: AuditFileOptions) {
@@ -121,12 +123,14 @@ export class AuditFile implements AuditWriter {
         await this.#file?.appendFile(text);
         this.#dropped = 0;
         this.#isTorn = false;
+        this.#isFailing = false;
         this.#size += Buffer.byteLength(text);
       } catch (error) {
         // Some of it may stand in the file, without an end.
         this.#isTorn = true;
         this.#dropped += lines.length;
-        this.#log.error('audit_failed', { lines: lines.length, error });
+        if (!this.#isFailing) this.#log.error('audit_failed', { lines: lines.length, error });
+        this.#isFailing = true;
       }
       if (this.#size >= this.#partBytes) await this.#putAside();
     }
