@@ -35,7 +35,7 @@ import { BanList } from './ban-list.ts';
 import { PieceBuffers, UploadBuffers } from './buffer-pools.ts';
 import { Connection, type ConnectionGate, uploadBufferOptions } from './connection.ts';
 import { DenyList } from './deny-list.ts';
-import { type DialledSocket, dial } from './dialer.ts';
+import { Dialer, type DialledSocket } from './dialer.ts';
 import { Gate } from './gate.ts';
 import { type Ingest, SwarmIngest } from './ingest.ts';
 import { DEFAULT_LIMITS, type PeerLimits } from './limits.ts';
@@ -48,7 +48,12 @@ import { Swarm, type SwarmEnvironment } from './swarm.ts';
 /** Roles that trade pieces; a tracker's certificate is good for the tracker only. */
 const PEER_ROLES = ['node', 'seeder'] as const;
 /** What a dial fails with where nobody listens, or no such host is. */
-const GONE_ERRNOS: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH']);
+const GONE_ERRNOS: ReadonlySet<string | undefined> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+]);
 
 /** What a {@link PeerEngine} needs. */
 export interface PeerEngineOptions {
@@ -129,6 +134,7 @@ export class PeerEngine {
   readonly #leaving = new Map<SwarmId, Promise<void>>();
   readonly #connections = new Map<Connection, TLSSocket>();
   readonly #ended = new AbortController();
+  readonly #dialer: Dialer;
   readonly #dials = new Set<Promise<void>>();
   readonly #dialled = new Map<Connection, { swarm: Swarm; address: PeerAddress; connected: () => void }>();
   readonly #unlisten: (() => void)[] = [];
@@ -147,6 +153,7 @@ export class PeerEngine {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#clock = options.clock;
+    this.#dialer = new Dialer({ clock: options.clock });
     this.#log = options.log;
     this.#store = options.store;
     this.#bans = new BanList({ clock: options.clock });
@@ -581,7 +588,7 @@ export class PeerEngine {
     const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(this.#limits.handshakeTimeoutMs)]);
     let dialled: DialledSocket | undefined;
     try {
-      dialled = await dial({ ...address, context: this.#present.context }, { signal });
+      dialled = await this.#dialer.dial({ ...address, context: this.#present.context }, { signal });
       const { socket, setReceiver } = dialled;
       signal.throwIfAborted();
       const remote = this.#identify(socket);
