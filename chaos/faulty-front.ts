@@ -20,6 +20,8 @@ export type FrontRule = {
   /** The body ends after so many bytes: with a reset, or like a body that is complete. */
   | { readonly kind: 'cut'; readonly afterBytes: number; readonly isReset: boolean }
   | { readonly kind: 'slow'; readonly bytesPerSecond: number }
+  /** After so many bytes of the body nothing comes for a while, in ms. */
+  | { readonly kind: 'silent'; readonly afterBytes: number; readonly forMs: number }
   /** A bit of the first byte is flipped. */
   | { readonly kind: 'wrong' }
   /** Nothing is wrong with this one: it comes before one that is struck. */
@@ -77,6 +79,11 @@ export class FaultyFront {
   /** Replaces all rules; of those that fit and are not used up the first counts. */
   async setRules(rules: readonly FrontRule[]): Promise<void> {
     await this.#party.ask('rules', rules);
+  }
+
+  /** Shows this certificate from now on, and ends the connections of before. */
+  async show(tls: Pick<FrontOrder, 'certificate' | 'key'>): Promise<void> {
+    await this.#party.ask('show', tls);
   }
 
   /** Requests that a rule has struck. */

@@ -15,11 +15,12 @@ const BLOB = /^\/v2\/.+\/blobs\/(?<digest>sha256:[0-9a-f]{64})(?:\?|$)/;
 let rules: { rule: FrontRule; left: number }[] = [];
 let struck = 0;
 const sent = new Map<string, number>();
+let server: https.Server | undefined;
 
 async function start({ address, port, upstreamPort, certificate, key, authority }: FrontOrder): Promise<object> {
   const [cert, privateKey, ca] = await Promise.all([certificate, key, authority].map((file) => readFile(file)));
   const agent = new https.Agent({ keepAlive: true, ...(ca === undefined ? {} : { ca }) });
-  const server = https.createServer({ cert, key: privateKey }, (request, response) => {
+  const created = https.createServer({ cert, key: privateKey }, (request, response) => {
     const { method, url, headers } = request;
     const target = {
       host: address,
@@ -38,7 +39,14 @@ async function start({ address, port, upstreamPort, certificate, key, authority 
     response.on('close', () => upstream.destroy());
     request.pipe(upstream);
   });
-  await new Promise<void>((resolve) => server.listen(port, address, resolve));
+  server = created;
+  await new Promise<void>((resolve) => created.listen(port, address, resolve));
+  return {};
+}
+
+async function show({ certificate, key }: Pick<FrontOrder, 'certificate' | 'key'>): Promise<object> {
+  server?.setSecureContext({ cert: await readFile(certificate), key: await readFile(key) });
+  server?.closeAllConnections();
   return {};
 }
 
@@ -54,6 +62,7 @@ async function forward(request: IncomingMessage, response: ServerResponse, answe
   }
   response.writeHead(answer.statusCode ?? 502, answer.headers);
   let position = 0;
+  let hasBeenSilent = false;
   for await (const whole of answer as AsyncIterable<Buffer>) {
     let chunk = whole;
     if (rule?.kind === 'wrong' && position === 0 && chunk.length > 0) chunk[0] = (chunk[0] ?? 0) ^ 1;
@@ -63,6 +72,10 @@ async function forward(request: IncomingMessage, response: ServerResponse, answe
     if (digest !== undefined && isContent) sent.set(digest, (sent.get(digest) ?? 0) + chunk.length);
     if (rule?.kind === 'slow') await sendSlowly(response, chunk, rule.bytesPerSecond);
     else if (!response.write(chunk)) await drained(response);
+    if (rule?.kind === 'silent' && !hasBeenSilent && position >= rule.afterBytes) {
+      hasBeenSilent = true;
+      await delay(rule.forMs);
+    }
     if (isLast) {
       response.socket?.[rule.isReset ? 'destroy' : 'end']();
       return;
@@ -100,6 +113,7 @@ function take({ socket, headers }: IncomingMessage): FrontRule | undefined {
 
 answerQuestions({
   start,
+  show,
   rules: async (next: readonly FrontRule[]) => {
     rules = next.map((rule) => ({ rule, left: rule.times ?? Number.POSITIVE_INFINITY }));
     return {};

@@ -6,14 +6,15 @@ import { engineFrozen, engineKilled, nodeKilled } from './engine.ts';
 import { addressChange, linkCut, oneWayCut, peerPortUnreachable } from './links.ts';
 import { announceCrowd, blobFlood, seederCrowd } from './overload.ts';
 import { allPeersGone, peerFrozen } from './peers.ts';
-import { registryFaults, registrySlow, registryWrongBytes } from './registry.ts';
-import { seederGone } from './seeder.ts';
+import { registryFaults, registryNewCa, registrySlow, registryWrongBytes } from './registry.ts';
+import { seederGone, seederUnreachable } from './seeder.ts';
 import { slowNode } from './slow-node.ts';
 import { trackerFrozen, trackerKilled, trackerRestarted, trackerStopped } from './tracker.ts';
 
 /** The rows of the matrix, in order. */
 export const FAULTS: readonly Fault[] = [
   seederGone,
+  seederUnreachable,
   trackerKilled,
   trackerFrozen,
   trackerRestarted,
@@ -30,6 +31,7 @@ export const FAULTS: readonly Fault[] = [
   ...registryFaults,
   registryWrongBytes,
   registrySlow,
+  registryNewCa,
   corruptPeers,
   certificateExpired,
   diskFull,

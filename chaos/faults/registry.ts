@@ -1,3 +1,5 @@
+import path from 'node:path';
+import { UpstreamAuthority } from '../../test/testbed/upstream-pki.ts';
 import type { Fault } from '../fault.ts';
 import type { FrontRule } from '../faulty-front.ts';
 import type { Stage } from '../stage.ts';
@@ -109,5 +111,24 @@ export const registrySlow: Fault = {
     stage.expect((await stage.extraRegistryBytes()) <= 0, 'a node went to the registry by itself');
     const stalls = stage.names.flatMap((name) => stage.logged(name, 'swarm_stalled'));
     stage.expect(stalls.length === 0, 'a node took it for a stall');
+  },
+};
+
+/** Runtimes read their trust files with each pull, so none of them would notice. */
+export const registryNewCa: Fault = {
+  name: 'registry-new-ca',
+  summary: 'the registry shows a certificate of another CA, which the runtimes know by then and the tracker does not',
+  setting: { hasFaultyFront: true },
+  play: async (stage) => {
+    const { registry, testbed } = stage.cluster;
+    await stage.pull(await stage.publish([4_000_000]));
+    const authority = await UpstreamAuthority.create(path.join(testbed.directory, 'new-pki'), 'New Upstream Test CA');
+    const names = { dnsNames: ['registry.test'], addresses: [registry.host.address] };
+    const tls = await authority.issue('registry', names);
+    for (const name of stage.names) await stage.cluster.trust(name, registry.name, authority.certificate);
+    await stage.front?.show(tls);
+    await stage.pull(await stage.publish([4_000_000]));
+    const unaware = stage.names.filter((name) => stage.logged(name, 'trust_changed').length === 0);
+    stage.expect(unaware.length === 0, `not noticed by ${unaware.join(', ')}`);
   },
 };

@@ -34,7 +34,7 @@ interface ClientFiles {
  * The certificates that the user keeps for a registry in `directory`, as Docker reads them (`<host[:port]>/*.crt`, and pairs of
  * `.cert` and `.key`) and containerd (`hosts.toml` with `ca` and `client`): whom the runtime trusts there the proxy must trust
  * too, and what the runtime shows there it shows too. Our own CA is left out, and so is what is no certificate, which TLS
- * libraries skip as well. Read once: a change counts from the next start.
+ * libraries skip as well.
  *
  * `onProblem` is told of what cannot be used, and may throw. A key that others may read is such a problem, and is used unless
  * that throws: the runtime uses it, too.

@@ -68,6 +68,7 @@ export const LOG_EVENTS = [
   'trust_removed',
   'trust_skipped',
   'trust_failed',
+  'trust_changed',
   'connect_refused',
   'intercept_distrusted',
   'blob_served',

@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProxyLimits } from './limits.ts';
 import type { Upstream, UpstreamRequest } from './upstream.ts';
 
-// What a network does in passing: another try may well succeed. A bad certificate or a broken answer is not among them.
+// What a network does in passing, or a process that has too many files open: another try may well succeed. A bad certificate
+// or a broken answer is not among them.
 const PASSING_FAULTS = new Set([
+  'EMFILE',
   'ECONNRESET',
   'ECONNREFUSED',
   'ECONNABORTED',
@@ -22,8 +24,8 @@ export class UpstreamTimeout extends Error {
 
 /**
  * Sends a request and resolves with the head of the answer; its body is the caller's to read. A repeatable request is sent
- * again after a passing fault of the connection, since the runtimes do not all do so themselves; any other one is sent
- * once, on a fresh connection, because a kept one may be dying. `send` writes the body, if any, and ends the request.
+ * again after a passing fault of the connection, or one that the upstream could mend, since the runtimes do not all do so
+ * themselves; any other one is sent once, on a fresh connection, because a kept one may be dying. `send` writes the body, if any, and ends the request.
  * Rejects with the connection's own error, or when `signal` says that nobody waits any more; an abort later on ends the
  * answer too.
  */
@@ -56,7 +58,8 @@ export async function exchange({
       send(outgoing);
       return await answer;
     } catch (error) {
-      if (signal.aborted || !isRepeatable || !isPassing(error)) throw error;
+      if (signal.aborted || !isRepeatable) throw error;
+      if (!isPassing(error) && (await upstream.mend?.(outgoing, error)) !== true) throw error;
       // A kept connection that died while it was idle says nothing about the registry: no pause, and it does not count.
       const delay = outgoing.reusedSocket ? 0 : delays.shift();
       if (delay === undefined) throw error;

@@ -27,7 +27,7 @@ import { ManifestResponder } from './manifest-responder.ts';
 import { OuterHandler } from './outer-handler.ts';
 import type { AcceptedRequest, BlobSource, ManifestSource } from './ports.ts';
 import { RegistryHandler } from './registry-handler.ts';
-import { RegistryUpstream } from './upstream.ts';
+import { type ReadRegistry, RegistryUpstream } from './upstream.ts';
 
 /** Settings of a {@link ProxyServer}. */
 export interface ProxyServerOptions {
@@ -47,6 +47,8 @@ export interface ProxyServerOptions {
   readonly allowNonLoopback?: boolean;
   /** The registries that are mirrored and, but for Docker Hub, intercepted. All other hosts are tunnelled blind. */
   readonly registries: readonly RegistryConfig[];
+  /** Asked where the certificate of a registry, or ours, is refused. Without it, what was given at the start holds for good. */
+  readonly reread?: ReadRegistry;
   /** `undefined` if none of them is intercepted. */
   readonly interceptCa: Pick<InterceptCa, 'secureContextFor'> | undefined;
   readonly blobs: BlobSource;
@@ -102,7 +104,10 @@ export class ProxyServer {
       clock,
     });
     this.#upstreams = new Map(
-      registries.map((config) => [config.registry, new RegistryUpstream({ config, limits })] as const),
+      registries.map((config) => [
+        config.registry,
+        new RegistryUpstream({ config, limits, reread: options.reread, onChanged: (next) => this.#changed(next) }),
+      ]),
     );
     this.#registryClient = new RegistryClient({ registries, connectTimeoutMs: limits.connectTimeoutMs });
     const responder = new BlobResponder({ blobs, registry: this.#registryClient, limits, clock, log, onServed });
@@ -161,6 +166,11 @@ export class ProxyServer {
     await this.#connections.drain(this.#limits.stopTimeoutMs);
     for (const upstream of this.#upstreams.values()) upstream.close();
     await this.#registryClient.close();
+  }
+
+  #changed(config: RegistryConfig): void {
+    this.#registryClient.replace(config);
+    this.#options.log.info('trust_changed', { registry: config.registry });
   }
 
   #createServer(): Server {

@@ -4,7 +4,7 @@ import https from 'node:https';
 import { isIP } from 'node:net';
 import { createSecureContext, getCACertificates } from 'node:tls';
 import type { RegistryHost } from '@sealift/core';
-import { type ClientCertificate, type RegistryConfig, upstreamOrigin } from '@sealift/registry';
+import { type RegistryConfig, upstreamOrigin } from '@sealift/registry';
 import type { ProxyLimits } from './limits.ts';
 
 /** A request head as it goes upstream. */
@@ -21,7 +21,15 @@ export interface Upstream {
   readonly name: string;
   /** Begins a request; `isFresh` demands a connection of its own instead of one that was used before. */
   open(request: UpstreamRequest, options: { isFresh: boolean }): ClientRequest;
+  /** Does what can be done about an error of `outgoing`; resolves with whether another try may do better. */
+  mend?(outgoing: ClientRequest, error: unknown): Promise<boolean>;
 }
+
+/** Reads what is configured for a registry anew, files included; `undefined` if it cannot be read now. */
+export type ReadRegistry = (registry: RegistryHost) => Promise<RegistryConfig | undefined>;
+
+/** How a certificate that we do not trust shows (OpenSSL's names, X509_V_ERR), and one of ours that the registry does not. */
+const TRUST_FAULT = /^(?:UNABLE_TO_|SELF_SIGNED_CERT_|DEPTH_ZERO_|CERT_|ERR_SSL_.+_ALERT_)/;
 
 /** How long an idle connection to a registry is kept, in ms: below the minute after which common servers close it. */
 const POOL_IDLE_MS = 30_000;
@@ -33,21 +41,31 @@ export class RegistryUpstream implements Upstream {
   readonly registry: RegistryHost;
   readonly #origin: URL;
   readonly #limits: ProxyLimits;
-  readonly #caPem: string | undefined;
-  readonly #client: ClientCertificate | undefined;
-  #agents: { readonly pool: https.Agent; readonly single: https.Agent } | undefined;
+  readonly #reread: ReadRegistry | undefined;
+  readonly #onChanged: (config: RegistryConfig) => void;
+  readonly #openedWith = new WeakMap<ClientRequest, Agents>();
+  #config: RegistryConfig;
+  #agents: Agents | undefined;
+  #mending: Promise<boolean> | undefined;
 
-  constructor({ config, limits }: { config: RegistryConfig; limits: ProxyLimits }) {
-    this.registry = config.registry;
-    this.#origin = new URL(upstreamOrigin(config.registry));
-    this.#limits = limits;
-    this.#caPem = config.caPem;
-    this.#client = config.client;
+  constructor(options: {
+    config: RegistryConfig;
+    limits: ProxyLimits;
+    reread?: ReadRegistry | undefined;
+    /** Is told of what was found there, where it differs. */
+    onChanged?: (config: RegistryConfig) => void;
+  }) {
+    this.registry = options.config.registry;
+    this.#origin = new URL(upstreamOrigin(this.registry));
+    this.#limits = options.limits;
+    this.#reread = options.reread;
+    this.#onChanged = options.onChanged ?? (() => {});
+    this.#config = options.config;
   }
 
   /** Reads the trust anchors, if that was not done yet. */
   warmUp(): void {
-    this.#agents ??= createAgents(this.#caPem, this.#client);
+    this.#agents ??= createAgents(this.#config);
   }
 
   get name(): string {
@@ -60,9 +78,9 @@ export class RegistryUpstream implements Upstream {
   }
 
   open({ method, path, headers }: UpstreamRequest, { isFresh }: { isFresh: boolean }): ClientRequest {
-    this.#agents ??= createAgents(this.#caPem, this.#client);
+    this.#agents ??= createAgents(this.#config);
     const hostname = this.#origin.hostname.replace(/^\[|\]$/g, '');
-    return https.request({
+    const outgoing = https.request({
       host: hostname,
       port: this.#origin.port === '' ? 443 : this.#origin.port,
       // SNI takes names only (RFC 6066 §3); an address is then compared with the certificate by itself.
@@ -75,6 +93,32 @@ export class RegistryUpstream implements Upstream {
       timeout: this.#limits.upstreamIdleTimeoutMs,
       maxHeaderSize: this.#limits.maxHeaderBytes,
     });
+    this.#openedWith.set(outgoing, this.#agents);
+    return outgoing;
+  }
+
+  /**
+   * Where a certificate was refused, looks whether the files have been replaced since they were read: the runtime reads its
+   * own with each pull, so with a new CA of the registry it would go on without us.
+   */
+  async mend(outgoing: ClientRequest, error: unknown): Promise<boolean> {
+    if (!TRUST_FAULT.test((error as NodeJS.ErrnoException).code ?? '')) return false;
+    // Somebody else's request has met it before.
+    if (this.#openedWith.get(outgoing) !== this.#agents) return true;
+    this.#mending ??= this.#readAgain().finally(() => {
+      this.#mending = undefined;
+    });
+    return await this.#mending;
+  }
+
+  async #readAgain(): Promise<boolean> {
+    const config = await this.#reread?.(this.registry);
+    if (config === undefined || isSame(config, this.#config)) return false;
+    // What runs over the connections of before goes on, and they end when they are idle.
+    this.#agents = createAgents(config);
+    this.#config = config;
+    this.#onChanged(config);
+    return true;
   }
 
   /** Cuts all connections; for the end, when no request runs any more. */
@@ -106,14 +150,16 @@ export function plainUpstream(
   };
 }
 
+interface Agents {
+  readonly pool: https.Agent;
+  readonly single: https.Agent;
+}
+
 /**
  * Agents that trust what Node and the machine trust, and `caPem`, and show `client`: who can pull without us must be able to with
  * us.
  */
-function createAgents(
-  caPem: string | undefined,
-  client: ClientCertificate | undefined,
-): { pool: https.Agent; single: https.Agent } {
+function createAgents({ caPem, client }: RegistryConfig): Agents {
   const roots = new Set([...getCACertificates('default'), ...getCACertificates('system')]);
   // One context for all connections: parsing the roots for each of them costs more than the handshake. Verification is
   // demanded in so many words, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch it off.
@@ -128,4 +174,10 @@ function createAgents(
     pool: new https.Agent({ ...trust, keepAlive: true, maxFreeSockets: POOL_SIZE, timeout: POOL_IDLE_MS }),
     single: new https.Agent({ ...trust, keepAlive: false }),
   };
+}
+
+function isSame(one: RegistryConfig, other: RegistryConfig): boolean {
+  const [ours, theirs] = [one.client, other.client];
+  const isSameClient = ours?.certificatePem === theirs?.certificatePem && ours?.privateKeyPem === theirs?.privateKeyPem;
+  return one.caPem === other.caPem && isSameClient;
 }

@@ -666,3 +666,21 @@ test('a client that is closed asks nothing, and what was under way fails', async
   const verdict = await by.headBlob(blob, { authorization: AUTHORIZATION, signal: never() });
   assert.deepEqual(verdict, { kind: 'unavailable', reason: 'the client is closed' });
 });
+
+test('what is configured for a registry can be replaced; a body that is being read goes on', async () => {
+  const { blob, bytes } = newBlob(4_000_000);
+  const { caPem } = await createLoopbackCertificate();
+  const own = new RegistryClient({ registries: [registry.config] });
+  try {
+    const { body } = await own.openBlob(blob, { authorization: AUTHORIZATION, signal: never() });
+    own.replace({ ...registry.config, caPem });
+    const asked = () => own.headBlob(blob, { authorization: AUTHORIZATION, signal: never() });
+    assert.equal((await asked()).kind, 'unavailable');
+    assert.deepEqual(await read(body), bytes);
+    own.replace(registry.config);
+    assert.equal((await asked()).kind, 'yes');
+    assert.throws(() => own.replace({ ...registry.config, caPem: 'nonsense' }), { code: 'CONFIG_INVALID' });
+  } finally {
+    await own.close();
+  }
+});

@@ -95,6 +95,11 @@ export class RegistryClient {
     this.#timeouts = { headersTimeoutMs, bodyTimeoutMs };
   }
 
+  /** Takes the place of what is configured for this registry, from the next request on. Throws `CONFIG_INVALID`. */
+  replace(config: RegistryConfig): void {
+    this.#connections.replace(config);
+  }
+
   /** Whether `registry` is one of the configured ones. */
   isConfigured(registry: RegistryHost): boolean {
     return this.#connections.has(registry);

@@ -25,6 +25,8 @@ export interface Connections {
   showsCertificate(registry: RegistryHost): boolean;
   /** Throws `REGISTRY_UNKNOWN`. */
   dispatcher(registry: RegistryHost, purpose: Purpose): Dispatcher;
+  /** Throws `CONFIG_INVALID`. */
+  replace(config: RegistryConfig): void;
   close(): Promise<void>;
 }
 
@@ -68,17 +70,14 @@ export function createAgent({
 
 /** The connections to the configured registries, made when first needed. */
 export class ConnectionPools implements Connections {
-  readonly #configs: ReadonlyMap<RegistryHost, RegistryConfig>;
+  readonly #configs: Map<RegistryHost, RegistryConfig>;
   readonly #connectTimeoutMs: number;
   readonly #agents = new Map<RegistryHost, Readonly<Record<Purpose, Agent>>>();
   #isClosed = false;
 
   /** Throws `CONFIG_INVALID` for trust anchors and client certificates that cannot be read. */
   constructor(options: { registries: readonly RegistryConfig[]; connectTimeoutMs: number }) {
-    for (const { caPem, client } of options.registries) {
-      if (caPem !== undefined) checkTrustAnchors(caPem);
-      if (client !== undefined) checkClientCertificate(client);
-    }
+    for (const config of options.registries) check(config);
     this.#configs = new Map(options.registries.map((config) => [config.registry, { ...config }]));
     this.#connectTimeoutMs = options.connectTimeoutMs;
   }
@@ -103,6 +102,15 @@ export class ConnectionPools implements Connections {
     return agents[purpose];
   }
 
+  replace(config: RegistryConfig): void {
+    check(config);
+    this.#configs.set(config.registry, { ...config });
+    const { calls, blobs } = this.#agents.get(config.registry) ?? {};
+    this.#agents.delete(config.registry);
+    // What runs goes on to its end.
+    for (const agent of [calls, blobs]) agent?.close().catch(() => {});
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     const agents = [...this.#agents.values()].flatMap(({ calls, blobs }) => [calls, blobs]);
@@ -121,4 +129,9 @@ export class ConnectionPools implements Connections {
       blobs: createAgent({ ...common, maxConnections: MAX_CONNECTIONS.blobs }),
     };
   }
+}
+
+function check({ caPem, client }: RegistryConfig): void {
+  if (caPem !== undefined) checkTrustAnchors(caPem);
+  if (client !== undefined) checkClientCertificate(client);
 }

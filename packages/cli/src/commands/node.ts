@@ -75,6 +75,8 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
         isTrusted: () => certsDirectory === undefined || trust?.isWritten === true,
         allowNonLoopback: config.dangerouslyListenOnAnyAddress,
         registries,
+        reread: async (registry) =>
+          (await loadNodeRegistries(config, { log })).find((one) => one.registry === registry),
         interceptCa,
         blobs,
         manifests,
