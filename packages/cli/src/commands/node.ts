@@ -19,6 +19,7 @@ import { loadNodeRegistries } from '../registries.ts';
 import { loadTokenConfigs } from '../registry-tokens.ts';
 import { RuntimeTrust } from '../runtime-trust.ts';
 import { ServiceStack } from '../service-stack.ts';
+import { formatEndpoint } from '../setup/runtime-plan.ts';
 import { storeDirectory } from '../store-directory.ts';
 import { readTrackerTrust } from '../tracker-trust.ts';
 
@@ -94,7 +95,7 @@ export async function runNode(config: Config, { signal }: { readonly signal: Abo
           : {}),
       }),
     );
-    const address = `${config.listen.host}:${proxy.port}`;
+    const address = formatEndpoint({ host: config.listen.host, port: proxy.port });
     const status = async (): Promise<object> => {
       const said = await engine.ask({ timeoutMs: STATUS_TIMEOUT_MS });
       const { nodeId = null, cluster = null, certificateBegan = null, certificateEnds = null } = said ?? {};

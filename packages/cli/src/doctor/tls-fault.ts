@@ -45,6 +45,7 @@ const REASONS: Readonly<Record<string, string>> = {
   UND_ERR_SOCKET: 'the connection was cut',
   EHOSTUNREACH: 'there is no way to this host',
   ENETUNREACH: 'there is no way to this network',
+  ENOENT: 'there is no such file',
   ENOTFOUND: 'the name is not known',
   EAI_AGAIN: 'the name service does not answer',
   ETIMEDOUT: 'there is no answer',
