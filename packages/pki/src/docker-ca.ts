@@ -1,15 +1,8 @@
-import { createPrivateKey, createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
+import { createPublicKey, randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import { AppError, type Clock, systemClock } from '@sealift/core';
-import {
-  certificatePem,
-  fingerprintOf,
-  type Issuer,
-  isSignedBy,
-  selfSignCa,
-  signLeaf,
-  validityFrom,
-} from './certificate.ts';
+import { readSigningCa } from './ca-certificate.ts';
+import { certificatePem, fingerprintOf, type Issuer, selfSignCa, signLeaf, validityFrom } from './certificate.ts';
 import {
   exportPrivateKeyPem,
   importSigningKey,
@@ -84,8 +77,8 @@ export class DockerCa {
     privateKeyPem: string;
     clock?: Clock;
   }): Promise<DockerCa> {
-    const { certificate, keyType } = readCa(pem, privateKeyPem);
-    if (certificate.validToDate.getTime() <= clock.now()) refuse('the CA has expired');
+    const certificate = readSigningCa({ certificatePem: pem, privateKeyPem }, clock.now());
+    const keyType = keyTypeOf(certificate.publicKey) ?? refuse('the CA key is neither P-256 nor RSA-4096');
     const privateKey = await importSigningKey(privateKeyPem, keyType);
     return new DockerCa({ certificate: new x509.X509Certificate(certificate.raw), privateKey }, clock);
   }
@@ -148,26 +141,11 @@ function namesOf(subject: DockerSubject): x509.JsonGeneralNames {
   ];
 }
 
-function readCa(pem: string, keyPem: string): { certificate: X509Certificate; keyType: KeyType } {
-  let certificate: X509Certificate;
-  try {
-    certificate = new X509Certificate(pem);
-    if (!certificate.ca || !isSignedBy(certificate, certificate)) refuse('it is not a self-signed CA');
-    if (!certificate.checkPrivateKey(createPrivateKey(keyPem))) refuse('the key is not its key');
-  } catch (cause) {
-    return refuse('not a CA with its key', cause);
-  }
-  return {
-    certificate,
-    keyType: keyTypeOf(certificate.publicKey) ?? refuse('the CA key is neither P-256 nor RSA-4096'),
-  };
-}
-
 function checkTtl(ttlMs: number): void {
   if (!Number.isSafeInteger(ttlMs) || ttlMs <= 0 || ttlMs > MAX_TTL_MS)
     refuse('its life is not between 1 ms and 100 years');
 }
 
-function refuse(reason: string, cause?: unknown): never {
-  throw new AppError('CERTIFICATE_REJECTED', { reason }, { cause });
+function refuse(reason: string): never {
+  throw new AppError('CERTIFICATE_REJECTED', { reason });
 }

@@ -4,6 +4,7 @@
  * only) and the Docker CA (the operator's, certifies Docker daemons and those who command them).
  */
 
+export { isKeyOf } from './ca-certificate.ts';
 export { isSignedBy, issueTimeOf } from './certificate.ts';
 export { isTrustedChain } from './certificate-chain.ts';
 export { CheckedCsr, type CsrRule, checkCsr } from './csr-policy.ts';

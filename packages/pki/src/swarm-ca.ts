@@ -1,5 +1,6 @@
-import { createPrivateKey, KeyObject, type webcrypto, X509Certificate } from 'node:crypto';
+import { KeyObject, type webcrypto, X509Certificate } from 'node:crypto';
 import { AppError, type Clock, type ClusterId, systemClock } from '@sealift/core';
+import { readSigningCa } from './ca-certificate.ts';
 import {
   certificatePem,
   fingerprintOf,
@@ -95,8 +96,8 @@ export class SwarmCa {
     privateKeyPem: string;
     clock?: Clock;
   }): Promise<SwarmCa> {
-    const { certificate, clusterId } = readCaCertificate(pem, privateKeyPem);
-    if (certificate.validToDate.getTime() <= clock.now()) refuse('the CA has expired');
+    const certificate = readSigningCa({ certificatePem: pem, privateKeyPem }, clock.now());
+    const clusterId = parseClusterUri(soleUriName(certificate) ?? '') ?? refuse('it names no cluster');
     const privateKey = await importKey(privateKeyPem);
     return await SwarmCa.#of(clusterId, { certificate: new x509.X509Certificate(certificate.raw), privateKey }, clock);
   }
@@ -140,18 +141,6 @@ export class SwarmCa {
       names,
     });
     return { certificatePem: pemOfDer(der), serial, x5tS256: thumbprintOf(der), ...validity };
-  }
-}
-
-function readCaCertificate(pem: string, keyPem: string): { certificate: X509Certificate; clusterId: ClusterId } {
-  try {
-    const certificate = new X509Certificate(pem);
-    const clusterId = parseClusterUri(soleUriName(certificate) ?? '') ?? refuse('it names no cluster');
-    if (!certificate.ca || !certificate.verify(certificate.publicKey)) refuse('it is not a self-signed CA');
-    if (!certificate.checkPrivateKey(createPrivateKey(keyPem))) refuse('the key is not its key');
-    return { certificate, clusterId };
-  } catch (cause) {
-    return refuse('not a swarm CA with its key', cause);
   }
 }
 

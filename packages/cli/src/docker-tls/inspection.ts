@@ -1,8 +1,8 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '@sealift/core';
-import { type CertificateSummary, describeCertificate, isSignedBy } from '@sealift/pki';
+import { type CertificateSummary, describeCertificate, isKeyOf, isSignedBy } from '@sealift/pki';
 import { certificatesIn } from '../certificate-file.ts';
 import { printable } from '../printable.ts';
 import { CA_KEY_FILE, inFile, LEAF_FILES, type LeafRole, readIfThere, TRUST_FILE } from './certificate-directory.ts';
@@ -126,14 +126,4 @@ async function caKeyProblems(path: string, certificate: string): Promise<string[
 
 async function isOpenToOthers(path: string): Promise<boolean> {
   return ((await stat(path)).mode & OPEN_TO_OTHERS) !== 0;
-}
-
-/** Whether a private key in PEM is the one that a certificate is for. */
-export function isKeyOf(key: string, certificate: string): boolean {
-  try {
-    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
-  } catch {
-    // Not a key at all, which is an answer too.
-    return false;
-  }
 }

@@ -5,6 +5,7 @@ import {
   type DockerSubject,
   describeCertificate,
   dockerSubjectOf,
+  isKeyOf,
   isSignedBy,
   KEY_TYPES,
   type KeyType,
@@ -12,7 +13,6 @@ import {
 } from '@sealift/pki';
 import { refuse } from '../failure.ts';
 import { inFile, LEAF_FILES, type LeafRole, readIfThere } from './certificate-directory.ts';
-import { isKeyOf } from './inspection.ts';
 
 /** A certificate that a new one is to take the place of. */
 export interface Renewal {
