@@ -43,7 +43,7 @@ const attempts: readonly { hosts: readonly string[]; names: x509.JsonGeneralName
 
 async function stolenCa(hosts: readonly string[]): Promise<Issuer> {
   const keys = await newKeyPair({ isExtractable: true });
-  const certificate = await signInterceptCa({ keys, hosts, nodeName, now: Date.now() });
+  const certificate = await signInterceptCa({ keys, hosts, nodeName });
   return { certificate, privateKey: keys.privateKey };
 }
 

@@ -59,6 +59,23 @@ test('all spellings of a host share one leaf, which is replaced in time', async 
   assert.notEqual(await ca.secureContextFor('registry.example'), first);
 });
 
+for (const [wrong, offset] of [
+  ['a day ahead', () => DAY_MS],
+  ['at 1970', () => -Date.now()],
+] as const) {
+  test(`a node whose clock is ${wrong} when it starts is trusted once the clock is set`, async (t) => {
+    const clock = new FakeClock(Date.now() + offset());
+    const ca = await InterceptCa.create({ registries, nodeName, clock });
+    // In 1970 there is nothing to show, and nobody whose own clock would believe it.
+    await ca.secureContextFor('registry.example').catch(() => {});
+    clock.advance(Date.now() - clock.now());
+    const context = await ca.secureContextFor('registry.example');
+    const pair = await dial({ context, host: 'registry.example', anchors: ca.certificatePem });
+    t.after(pair.close);
+    assert.equal(pair.client.authorized, true);
+  });
+}
+
 test('the CA says whose it is and may sign leaves only', async () => {
   const { certificatePem: pem } = await InterceptCa.create({ registries, nodeName });
   const certificate = new X509Certificate(pem);

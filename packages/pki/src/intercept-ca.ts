@@ -2,14 +2,17 @@ import type { webcrypto } from 'node:crypto';
 import { isIP, isIPv6, SocketAddress } from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { AppError, type Clock, type RegistryHost, registryEndpoint, systemClock } from '@sealift/core';
-import { certificatePem, type Issuer, selfSignCa, signLeaf, validityFrom } from './certificate.ts';
+import { certificatePem, type Issuer, selfSignCa, signLeaf, type Validity, validityFrom } from './certificate.ts';
 import { exportPrivateKeyPem, newKeyPair } from './keys.ts';
 import { type Leaf, LeafCache } from './leaf-cache.ts';
 import { hostNameConstraints } from './name-constraints.ts';
 import { x509 } from './x509.ts';
 
-/** Life of an intercept CA, in ms: five years, longer than a process lives. Its key dies with the process. */
-const CA_TTL_MS = 5 * 365 * 86_400_000;
+/**
+ * Life of an intercept CA: no well-defined end (RFC 5280 §4.1.2.5), for its key dies with the process, and no beginning that
+ * matters. A machine may come up with a clock that is years off and be set right while the process runs.
+ */
+const CA_VALIDITY: Validity = { notBefore: Date.UTC(2000, 0, 1), notAfter: Date.UTC(9999, 11, 31, 23, 59, 59) };
 /** Life of an intercept leaf, in ms: a week. */
 const LEAF_TTL_MS = 7 * 86_400_000;
 /** When a leaf is replaced, in ms after it was made: no connection outlives the remaining days. */
@@ -41,7 +44,7 @@ export class InterceptCa {
     // Nobody but us ever needs to sign with it.
     const keys = await newKeyPair({ isExtractable: false });
     const hosts = new Set(registries.map((registry) => canonicalHost(registryEndpoint(registry).hostname)));
-    const certificate = await signInterceptCa({ keys, hosts: [...hosts], nodeName, now: clock.now() });
+    const certificate = await signInterceptCa({ keys, hosts: [...hosts], nodeName });
     return new InterceptCa({ certificate, privateKey: keys.privateKey }, hosts, clock);
   }
 
@@ -63,31 +66,30 @@ export async function signInterceptCa({
   keys,
   hosts,
   nodeName,
-  now,
 }: {
   keys: webcrypto.CryptoKeyPair;
   hosts: readonly string[];
   nodeName: string;
-  now: number;
 }): Promise<x509.X509Certificate> {
   if (hosts.length === 0) throw new AppError('CONFIG_INVALID', { reason: 'no registry to intercept' });
   return await selfSignCa({
     keys,
     // X.520 ends a common name at 64 characters; some verifiers refuse longer ones.
     commonName: `Sealift intercept CA ${nodeName}`.slice(0, 64),
-    validity: validityFrom(now, CA_TTL_MS),
+    validity: CA_VALIDITY,
     extensions: [hostNameConstraints(hosts)],
   });
 }
 
 async function mintLeaf(issuer: Issuer, host: string, now: number): Promise<Leaf<SecureContext>> {
   const keys = await newKeyPair({ isExtractable: true });
+  const validity = validityFrom(now, LEAF_TTL_MS, issuer.certificate);
   const leaf = await signLeaf({
     issuer,
     publicKey: keys.publicKey,
     // Not the host: a name of 64 characters or more would not fit, and nobody reads it beside a SAN.
     commonName: 'Sealift intercepted registry',
-    validity: validityFrom(now, LEAF_TTL_MS, issuer.certificate),
+    validity,
     extendedKeyUsages: [x509.ExtendedKeyUsage.serverAuth],
     names: [{ type: isIP(host) === 0 ? 'dns' : 'ip', value: host }],
   });
@@ -97,7 +99,7 @@ async function mintLeaf(issuer: Issuer, host: string, now: number): Promise<Leaf
     key: exportPrivateKeyPem(keys.privateKey),
     minVersion: 'TLSv1.2',
   });
-  return { value: context, renewAt: now + LEAF_RENEW_AFTER_MS };
+  return { value: context, notBefore: validity.notBefore, renewAt: now + LEAF_RENEW_AFTER_MS };
 }
 
 // One spelling for each host: names in lower case, IPv6 without brackets and in the shortest form.

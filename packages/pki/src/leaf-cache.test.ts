@@ -9,7 +9,7 @@ function countingMint(clock: FakeClock) {
   const minted: string[] = [];
   const mint = async (host: string): Promise<Leaf<string>> => {
     minted.push(host);
-    return { value: `${host} ${minted.length}`, renewAt: clock.now() + 1000 };
+    return { value: `${host} ${minted.length}`, notBefore: clock.now() - 60, renewAt: clock.now() + 1000 };
   };
   return { minted, mint };
 }
@@ -24,6 +24,17 @@ test('a leaf is minted once for all who ask at the same time, and kept until it 
   clock.advance(1);
   assert.equal(await cache.get('a.example'), 'a.example 2');
   assert.deepEqual(minted, ['a.example', 'a.example']);
+});
+
+test('a clock that was set back gets a leaf that is good by then', async () => {
+  const clock = new FakeClock();
+  const { mint } = countingMint(clock);
+  const cache = new LeafCache({ hosts, mint, clock });
+  assert.equal(await cache.get('a.example'), 'a.example 1');
+  clock.advance(-60);
+  assert.equal(await cache.get('a.example'), 'a.example 1');
+  clock.advance(-1);
+  assert.equal(await cache.get('a.example'), 'a.example 2');
 });
 
 test('a host that is not on the list is never minted and never remembered', async () => {
@@ -42,7 +53,7 @@ test('a minting that failed is tried again', async () => {
   let fails = true;
   const mint = async (host: string): Promise<Leaf<string>> => {
     if (fails) throw new Error('no entropy');
-    return { value: host, renewAt: clock.now() + 1000 };
+    return { value: host, notBefore: clock.now(), renewAt: clock.now() + 1000 };
   };
   const cache = new LeafCache({ hosts, mint, clock });
   await assert.rejects(cache.get('a.example'), { message: 'no entropy' });

@@ -3,6 +3,8 @@ import type { Clock } from '@sealift/core';
 /** A leaf in use and when to replace it, in ms since the epoch. */
 export interface Leaf<T> {
   readonly value: T;
+  /** It is not good before, which matters to a machine whose clock was set back. */
+  readonly notBefore: number;
   readonly renewAt: number;
 }
 
@@ -32,7 +34,8 @@ export class LeafCache<T> {
   async get(host: string): Promise<T | undefined> {
     if (!this.#hosts.has(host)) return undefined;
     const leaf = this.#leaves.get(host);
-    if (leaf !== undefined && this.#clock.now() < leaf.renewAt) return leaf.value;
+    const now = this.#clock.now();
+    if (leaf !== undefined && now >= leaf.notBefore && now < leaf.renewAt) return leaf.value;
     return (await this.#mintOnce(host)).value;
   }
 
