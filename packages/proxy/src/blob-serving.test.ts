@@ -195,6 +195,15 @@ test('a registry that is cut while it follows is asked for the rest again', asyn
   assert.equal(registry.counts(digest).gets, 2);
 });
 
+test('a registry that falls silent while it follows has the time of its limit, and is then asked for the rest again', async (t) => {
+  const { registry, proxy, digest, ask } = await setUp(t, { limits: { restIdleTimeoutMs: 300 } });
+  proxy.blobs.fail(digest, { kind: 'throw', afterBytes: 100_000 });
+  registry.fail(digest, { kind: 'stall', afterBytes: 200_000 });
+  registry.fail(digest, { kind: 'hang' });
+  assert.ok((await ask()).body.equals(BLOB));
+  assert.equal(registry.counts(digest).gets, 3);
+});
+
 test('a registry that knows no ranges is read from its start, and the client sees none of it twice', async (t) => {
   const { registry, proxy, digest, ask } = await setUp(t);
   proxy.blobs.fail(digest, { kind: 'throw', afterBytes: 333_333 });

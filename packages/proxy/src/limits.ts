@@ -24,6 +24,8 @@ export interface ProxyLimits {
   readonly connectTimeoutMs: number;
   /** Longest silence of an upstream that we wait for, in ms. */
   readonly upstreamIdleTimeoutMs: number;
+  /** The same of a registry that supplies the rest of a blob; then it is asked again. */
+  readonly restIdleTimeoutMs: number;
   /** Longest silence of a client that we wait for, in ms. */
   readonly clientIdleTimeoutMs: number;
   /** Longest silence in both directions of a tunnel, in ms. */
@@ -72,6 +74,9 @@ export const DEFAULT_LIMITS: ProxyLimits = Object.freeze({
   // A registry that assembles a pushed layer, or fetches from its own upstream first, is silent for minutes. dockerd
   // itself was seen to wait more than ten.
   upstreamIdleTimeoutMs: 300_000,
+  // Such a registry must get its time here too, or a pull fails that would end well without us. Another try is a way out of a
+  // connection that is dead, though, so it comes sooner.
+  restIdleTimeoutMs: 120_000,
   // Above the limit for upstreams, so that who waits for a slow registry is not taken for a dead client.
   clientIdleTimeoutMs: 600_000,
   // A tunnel's traffic is not ours to judge; this ends only what both sides forgot.

@@ -109,7 +109,12 @@ export class ProxyServer {
         new RegistryUpstream({ config, limits, reread: options.reread, onChanged: (next) => this.#changed(next) }),
       ]),
     );
-    this.#registryClient = new RegistryClient({ registries, connectTimeoutMs: limits.connectTimeoutMs });
+    this.#registryClient = new RegistryClient({
+      registries,
+      connectTimeoutMs: limits.connectTimeoutMs,
+      headersTimeoutMs: limits.restIdleTimeoutMs,
+      bodyTimeoutMs: limits.restIdleTimeoutMs,
+    });
     const responder = new BlobResponder({ blobs, registry: this.#registryClient, limits, clock, log, onServed });
     const upstreams = this.#upstreams;
     const registryHandler = new RegistryHandler({
