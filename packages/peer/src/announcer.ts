@@ -7,9 +7,14 @@ import type { PeerLimits } from './limits.ts';
 export type Announce = (request: AnnounceRequest, options: { signal: AbortSignal }) => Promise<AnnounceAnswer>;
 
 /** Interval until the tracker has named one, and after failures, in ms. */
-const FALLBACK_INTERVAL_MS = 30_000;
+export const FALLBACK_INTERVAL_MS = 30_000;
 /** Longest interval that is believed, in ms: whatever a tracker says, it hears from us this often. */
 const MAX_INTERVAL_MS = 3_600_000;
+
+/** The interval that a tracker has named, within what is believed, in ms. */
+export function believedInterval(intervalMs: number, { minAnnounceMs }: Pick<PeerLimits, 'minAnnounceMs'>): number {
+  return Math.min(Math.max(intervalMs, minAnnounceMs), MAX_INTERVAL_MS);
+}
 
 /** What the announcer asks its swarm. */
 export interface AnnounceSubject {
@@ -65,6 +70,11 @@ export class Announcer {
     return this.#lastFailed;
   }
 
+  /** When the next announce is due, in ms. `undefined` while the tracker has not heard of us. */
+  get dueAt(): number | undefined {
+    return this.#hasStarted ? this.#dueAt : undefined;
+  }
+
   start(): void {
     this.#schedule(0);
   }
@@ -88,14 +98,14 @@ export class Announcer {
     if (this.#clock.now() + delay < this.#dueAt) this.#schedule(delay);
   }
 
-  /** Announces `stopped`, waiting a bounded time. Safe to call twice. */
-  async stop(): Promise<void> {
+  /** Announces `stopped`, waiting a bounded time, unless `isQuiet`: somebody else goes on. Safe to call twice. */
+  async stop({ isQuiet = false } = {}): Promise<void> {
     const isFirst = !this.#stop.signal.aborted;
     this.#stop.abort();
     clearTimeout(this.#timer);
     await this.#running;
     const request = this.#subject.describe();
-    if (!isFirst || !this.#hasStarted || request === undefined) return;
+    if (!isFirst || isQuiet || !this.#hasStarted || request === undefined) return;
     const signal = AbortSignal.timeout(this.#limits.stoppedTimeoutMs);
     const tell = () => this.#announce({ ...request, event: 'stopped' }, { signal });
     await this.#gate.run(tell, { signal }).catch(() => {
@@ -143,7 +153,7 @@ export class Announcer {
       this.#hasStarted = true;
       if (event === 'completed') this.#isCompletedDue = false;
       this.#lastFailed = false;
-      this.#intervalMs = Math.min(Math.max(answer.intervalMs, this.#limits.minAnnounceMs), MAX_INTERVAL_MS);
+      this.#intervalMs = believedInterval(answer.intervalMs, this.#limits);
       if (!stop.aborted) this.#subject.answered(answer);
     } catch (error) {
       if (stop.aborted) return;

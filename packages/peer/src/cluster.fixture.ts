@@ -226,6 +226,7 @@ export class TestCluster {
       zone = undefined as string | undefined,
       rates = {} as { uploadBytesPerSecond?: number; downloadBytesPerSecond?: number },
       tokenCheck = undefined as TokenCheck | undefined,
+      clock = systemClock as Clock,
     } = {},
   ): Promise<TestPeer> {
     const nodeId = nodeIdOf(name);
@@ -235,7 +236,7 @@ export class TestCluster {
     const store = new BlobStore({
       directory: join(this.#directory, name),
       quotaBytes,
-      clock: systemClock,
+      clock,
       log,
     });
     await store.start();
@@ -248,7 +249,7 @@ export class TestCluster {
       announce: this.tracker.announceOf(nodeId),
       report: (_swarmId, culprit) => reports.push(culprit),
       listen: { host: '127.0.0.1', port: 0 },
-      clock: systemClock,
+      clock,
       log,
       limits: { minAnnounceMs: 50, tickMs: 25, dialBackoffMs: 50, ...limits },
       random: seededRandom(seed),

@@ -43,6 +43,7 @@ import { Listener } from './listener.ts';
 import { isBoundTo } from './own-grant.ts';
 import { Pacer } from './pacer.ts';
 import type { GrantSource, IdentitySource, TokenCheck } from './ports.ts';
+import { Sleepers } from './sleepers.ts';
 import { Swarm, type SwarmEnvironment } from './swarm.ts';
 
 /** Roles that trade pieces; a tracker's certificate is good for the tracker only. */
@@ -85,6 +86,8 @@ export interface PeerEngineOptions {
 /** What the engine does right now, and what it did since it started. */
 export interface EngineStats {
   readonly swarms: number;
+  /** Those of them that sleep, because nobody needs them right now. */
+  readonly asleep: number;
   readonly connections: number;
   /** Accepted connections that have not proven a right yet. */
   readonly strangers: number;
@@ -129,7 +132,10 @@ export class PeerEngine {
   readonly #downloadPacer: Pacer;
   readonly #announceGate: Gate;
   readonly #listener: Listener;
+  /** Those that are awake. */
   readonly #swarms = new Map<SwarmId, Swarm>();
+  readonly #sleepers: Sleepers;
+  readonly #environment: SwarmEnvironment;
   readonly #joining = new Map<SwarmId, Promise<Swarm>>();
   readonly #leaving = new Map<SwarmId, Promise<void>>();
   readonly #connections = new Map<Connection, TLSSocket>();
@@ -168,6 +174,16 @@ export class PeerEngine {
       onSocket: (socket, address) => this.#accept(socket, address),
       onRefused: (error, address) => this.#log.debug('peer_refused', { address, error }),
     });
+    this.#environment = this.#newEnvironment();
+    this.#sleepers = new Sleepers({
+      environment: this.#environment,
+      answered: (blob, { deny, publicInfoHash, intervalMs }) => {
+        if (deny !== undefined) this.takeDenyList(deny);
+        if (publicInfoHash === undefined) return;
+        const opened = this.awake(blob.swarmId).then((swarm) => swarm?.setPublic(publicInfoHash, intervalMs));
+        opened.catch((error: unknown) => this.#log.warn('swarm_left', { swarmId: blob.swarmId, error }));
+      },
+    });
     this.#gate = {
       verify: (grant, expected) => this.#verify(grant, expected),
       publicSwarm: (infoHash) => this.#publicSwarm(infoHash),
@@ -193,7 +209,8 @@ export class PeerEngine {
       bytesToPeers += stats.bytesToPeers;
     }
     return {
-      swarms: this.#swarms.size,
+      swarms: this.#swarms.size + this.#sleepers.size,
+      asleep: this.#sleepers.size,
       connections: this.#connections.size,
       strangers: this.#listener.counts.strangers,
       bytesFromPeers,
@@ -238,15 +255,27 @@ export class PeerEngine {
     return ingest;
   }
 
-  /** The swarm, if it is joined. */
+  /** The swarm, if it is joined and does not sleep. */
   swarm(swarmId: SwarmId): Swarm | undefined {
     return this.#swarms.get(swarmId);
+  }
+
+  /** Whether the swarm is joined, asleep or not. */
+  isJoined(swarmId: SwarmId): boolean {
+    return this.#swarms.has(swarmId) || this.#sleepers.get(swarmId) !== undefined;
+  }
+
+  /** The swarm, if it is joined; wakes it if it sleeps. Throws errors of the store. */
+  async awake(swarmId: SwarmId): Promise<Swarm | undefined> {
+    await this.#leaving.get(swarmId);
+    const blob = this.#sleepers.get(swarmId);
+    return blob === undefined ? this.#swarms.get(swarmId) : await this.#join(requestOf(blob));
   }
 
   /** Leaves a swarm; the store keeps the blob. */
   async leave(swarmId: SwarmId): Promise<void> {
     const swarm = this.#swarms.get(swarmId);
-    if (swarm !== undefined) await this.#leave(swarm);
+    await (swarm === undefined ? this.#sleepers.leave(swarmId) : this.#leave(swarm));
   }
 
   /** Takes the tracker's deny list, and drops the connections of those on it and those that stand on a revoked grant. */
@@ -289,6 +318,7 @@ export class PeerEngine {
     await Promise.allSettled(this.#joining.values());
     await Promise.all([...this.#swarms.values()].map((swarm) => this.#leave(swarm)));
     await Promise.all(this.#leaving.values());
+    await this.#sleepers.stop();
     for (const connection of [...this.#connections.keys()]) connection.close(this.#ended.signal.reason);
     await Promise.all([this.#listener.stop(), ...this.#dials]);
   }
@@ -326,20 +356,19 @@ export class PeerEngine {
   #grantChanged(swarmId: SwarmId): void {
     const swarm = this.#swarms.get(swarmId);
     if (swarm !== undefined) swarm.grantChanged(isBoundTo);
+    else if (this.#sleepers.get(swarmId) !== undefined) this.#sleepers.granted(swarmId);
     else {
       const blob = this.#store.get(swarmId);
       if (blob !== undefined) this.#seed(blob);
     }
   }
 
-  /** Joins the swarm of a blob that the store holds, to upload only, if a grant allows it. */
+  /** Offers a blob that the store holds to those who have a right to it, if a grant allows it. Its swarm sleeps until then. */
   #seed(blob: StoredBlob): void {
-    const { swarmId, registry, digest, geometry } = blob;
+    const { swarmId } = blob;
     const hasGrant = this.#options.grants.grantFor(swarmId) !== undefined;
-    if (!hasGrant || this.#state !== 'running' || blob.bitfield.count === 0 || this.#swarms.has(swarmId)) return;
-    this.#join({ blob: { registry, digest }, swarmId, geometry }).catch((error: unknown) => {
-      this.#log.warn('swarm_left', { swarmId, error });
-    });
+    const isJoining = this.isJoined(swarmId) || this.#joining.has(swarmId);
+    if (hasGrant && this.#state === 'running' && blob.bitfield.count > 0 && !isJoining) this.#sleepers.add(blob);
   }
 
   async #join(o: SwarmRequest): Promise<Swarm> {
@@ -363,14 +392,15 @@ export class PeerEngine {
     this.#demandRunning();
     const stored = await this.#store.create({ blob, swarmId, geometry });
     this.#demandRunning();
-    let swarm = new Swarm({ blob: stored, environment: this.#environment() });
+    let swarm = new Swarm({ blob: stored, environment: this.#environment });
     if (swarm.hashes.list.isWithdrawn) {
       // We died between hearing of the withdrawal and dropping the blob.
       await this.#store.delete(swarmId);
       const fresh = await this.#store.create({ blob, swarmId, geometry });
       this.#demandRunning();
-      swarm = new Swarm({ blob: fresh, environment: this.#environment() });
+      swarm = new Swarm({ blob: fresh, environment: this.#environment });
     }
+    this.#sleepers.remove(swarmId);
     this.#swarms.set(swarmId, swarm);
     swarm.start();
     return swarm;
@@ -380,7 +410,7 @@ export class PeerEngine {
     if (this.#state !== 'running') throw new AppError('STORE_CLOSED', { reason: 'the peer engine does not run' });
   }
 
-  #environment(): SwarmEnvironment {
+  #newEnvironment(): SwarmEnvironment {
     const { announce, grants, random = Math.random, advertise } = this.#options;
     return {
       announce,
@@ -424,15 +454,31 @@ export class PeerEngine {
   }
 
   #tick(): void {
-    for (const swarm of [...this.#swarms.values()]) swarm.tick();
+    const idleSince = this.#clock.now() - this.#limits.sleepAfterMs;
+    for (const swarm of [...this.#swarms.values()]) {
+      swarm.tick();
+      if (swarm.isIdleSince(idleSince)) this.#layDown(swarm);
+    }
+    this.#sleepers.tick();
   }
 
-  /** With `isFalse` the blob goes too, before anybody can join its swarm again. */
-  #leave(swarm: Swarm, reason?: AppError, { isFalse = false } = {}): Promise<void> {
+  #layDown(swarm: Swarm): void {
+    const { swarmId, blob, announceDueAt: dueAt } = swarm;
+    const sleep = (): void => {
+      const isKept = this.#state === 'running' && this.#store.get(swarmId) === blob && !this.#swarms.has(swarmId);
+      if (isKept) this.#sleepers.add(blob, dueAt === undefined ? {} : { dueAt });
+    };
+    this.#leave(swarm, undefined, { isQuiet: true })
+      .then(sleep)
+      .catch((error: unknown) => this.#log.warn('swarm_left', { swarmId, error }));
+  }
+
+  /** With `isFalse` the blob goes too, before anybody can join its swarm again; `isQuiet` as in {@link Swarm.stop}. */
+  #leave(swarm: Swarm, reason?: AppError, { isFalse = false, isQuiet = false } = {}): Promise<void> {
     const { swarmId } = swarm;
     const running = this.#leaving.get(swarmId);
     if (running !== undefined && !isFalse) return running;
-    const leaving = (running ?? swarm.stop(reason))
+    const leaving = (running ?? swarm.stop(reason, { isQuiet }))
       .then(async () => {
         if (isFalse && this.#store.get(swarmId) === swarm.blob) await this.#store.delete(swarmId);
       })
@@ -458,9 +504,7 @@ export class PeerEngine {
   }
 
   #evicted({ swarmId }: StoredBlob): void {
-    const swarm = this.#swarms.get(swarmId);
-    if (swarm === undefined) return;
-    this.#leave(swarm).catch((error: unknown) => this.#log.warn('swarm_left', { swarmId, error }));
+    this.leave(swarmId).catch((error: unknown) => this.#log.warn('swarm_left', { swarmId, error }));
   }
 
   #caught(swarm: Swarm, nodeId: NodeId): void {
@@ -482,6 +526,8 @@ export class PeerEngine {
     const expected = { swarmId, nodeId: remote.id, x5tS256: remote.x5tS256 };
     const claims = await this.#present.grants.verify(grant, expected);
     if (this.#deny.isRevoked(claims)) throw rightRevoked();
+    // Without a grant of our own there would be nothing to show to the peer.
+    if (this.#options.grants.grantFor(swarmId) !== undefined) await this.awake(swarmId);
     return claims;
   }
 
@@ -617,6 +663,10 @@ function caRetired(): AppError {
 
 function rightRevoked(): AppError {
   return new AppError('GRANT_REJECTED', { reason: 'the right was revoked' });
+}
+
+function requestOf({ swarmId, registry, digest, geometry }: StoredBlob): SwarmRequest {
+  return { blob: { registry, digest }, swarmId, geometry };
 }
 
 function isSameGeometry(one: PieceGeometry, other: PieceGeometry): boolean {

@@ -87,6 +87,8 @@ export interface PeerLimits {
   readonly maxPieceMs: number;
   /** How long a download goes on without a reader, in ms: a runtime that retries comes back within it. @default 60_000 */
   readonly readerGraceMs: number;
+  /** A swarm that nobody needs for so long sleeps, in ms: less than 1 KiB of it stays in memory, and waking it costs some ms. @default 300_000 */
+  readonly sleepAfterMs: number;
   /** Addresses remembered for one swarm. An announce answer has about 50. @default 200 */
   readonly maxAddressesPerSwarm: number;
   /** First and longest wait before an address that failed is dialled again, in ms. @default 1_000, 60_000 */
@@ -148,6 +150,7 @@ export const DEFAULT_LIMITS: PeerLimits = Object.freeze({
   whoIsLeftMs: 1_000,
   maxPieceMs: 60_000,
   readerGraceMs: 60_000,
+  sleepAfterMs: 300_000,
   maxAddressesPerSwarm: 200,
   dialBackoffMs: 1_000,
   maxDialBackoffMs: 60_000,

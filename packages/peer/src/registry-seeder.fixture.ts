@@ -98,7 +98,8 @@ export class SeederScene {
     await this.#seeder?.stop();
     await this.#peer?.stop();
     const log = this.#log();
-    const peer = await this.cluster.peer('seeder', { role: 'seeder', quotaBytes: this.#quotaBytes, log });
+    const { clock } = this;
+    const peer = await this.cluster.peer('seeder', { role: 'seeder', quotaBytes: this.#quotaBytes, clock, log });
     this.#peer = peer;
     this.#seeder = new RegistrySeeder({
       nodeId: peer.nodeId,

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { parseSwarmId } from '@sealift/core';
 import { fetchToken, parseChallenge } from '@sealift/registry';
 import { BlobReader } from '@sealift/store';
 import { hashOf, pieceOf, type TestBlob } from './cluster.fixture.ts';
+import { DEFAULT_LIMITS } from './limits.ts';
 import { bytesOf, PIECE, SeederScene } from './registry-seeder.fixture.ts';
 
 const SIZE = 4 * PIECE - 1_000;
@@ -351,6 +354,35 @@ test('a complete blob whose signed list is lost is signed anew without a byte fr
   await stored.markComplete();
   await pull(t, scene, blob);
   assert.equal(scene.registry.counts(blob.digest).gets, 0);
+});
+
+test('a join wakes a blob that sleeps at the seeder, with its signed list and without the registry', async (t) => {
+  const scene = await SeederScene.create(t);
+  const blob = scene.blob(SIZE);
+  const live = scene.peer.engine;
+  await scene.ask(blob);
+  await scene.logged('ingest_finished');
+  scene.clock.offsetMs += DEFAULT_LIMITS.sleepAfterMs;
+  while (live.stats.asleep === 0) await setImmediate();
+  assert.ok(scene.seeder.isSeeding(blob.swarmId));
+  const offer = await scene.ask(blob);
+  assert.equal(offer.kind === 'swarm' && offer.batches.length, 1);
+  assert.equal(live.stats.asleep, 0);
+  await pull(t, scene, blob);
+  assert.equal(scene.registry.counts(blob.digest).gets, 1);
+});
+
+test('the sums of a blob that sleeps are told, so that its swarm can be opened', async (t) => {
+  const scene = await SeederScene.create(t);
+  const blob = scene.blob(SIZE);
+  await scene.ask(blob);
+  await scene.logged('ingest_finished');
+  scene.clock.offsetMs += DEFAULT_LIMITS.sleepAfterMs;
+  while (scene.peer.engine.stats.asleep === 0) await setImmediate();
+  const sums = await scene.seeder.pieceSums(blob.swarmId, { signal: t.signal });
+  assert.equal(sums?.geometry.pieceCount, blob.geometry.pieceCount);
+  scene.seeder.setPublic(blob.swarmId, parseSwarmId('ab'.repeat(20)), { intervalMs: 60_000 });
+  assert.ok(scene.peer.engine.swarm(blob.swarmId)?.publicInfoHash);
 });
 
 test('a stopped seeder lets go of the registry and of its reads, and offers nothing', async (t) => {

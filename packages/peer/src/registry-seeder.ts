@@ -166,7 +166,7 @@ export class RegistrySeeder {
   }
 
   isSeeding(swarmId: SwarmId): boolean {
-    return this.#engine.swarm(swarmId) !== undefined;
+    return this.#engine.isJoined(swarmId);
   }
 
   /**
@@ -174,7 +174,7 @@ export class RegistrySeeder {
    * not. Reads the whole blob, a piece at a time, and hashes off the event loop.
    */
   async pieceSums(swarmId: SwarmId, { signal }: { signal: AbortSignal }): Promise<PieceSums | undefined> {
-    const swarm = this.#engine.swarm(swarmId);
+    const swarm = await this.#engine.awake(swarmId);
     if (swarm?.isComplete !== true) return undefined;
     return await sumPieces(swarm.blob, { signal: AbortSignal.any([signal, this.#stopped.signal]) });
   }

@@ -8,7 +8,6 @@ import {
   type Logger,
   type NodeId,
   type PieceGeometry,
-  pieceSize,
   type SwarmId,
   type Zone,
 } from '@sealift/core';
@@ -16,6 +15,7 @@ import type { StoredBlob } from '@sealift/store';
 import { AddressBook, type PeerAddress } from './address-book.ts';
 import type { Announce } from './announcer.ts';
 import { Announcer } from './announcer.ts';
+import { announceOf } from './blob-announce.ts';
 import type { PieceBuffers } from './buffer-pools.ts';
 import type { Connection, ConnectionHost } from './connection.ts';
 import { FarPieces } from './far-pieces.ts';
@@ -126,6 +126,8 @@ export class Swarm implements ConnectionHost {
   #dialling = 0;
   #readers = 0;
   #idleSince: number;
+  /** When the last tick found something to do, or a read into it ended. */
+  #busyAt = Number.NEGATIVE_INFINITY;
   readonly #patience: ReaderPatience;
   /** Of those readers that can, the newest last: its credentials live longest. */
   readonly #askAgain = new Set<AskAgain>();
@@ -253,6 +255,17 @@ export class Swarm implements ConnectionHost {
     return this.#isIngesting;
   }
 
+  /** Nobody needs it, nor has since `time`: what the store knows is enough to begin anew. */
+  isIdleSince(time: number): boolean {
+    const isHeld = this.#readers > 0 || this.#isIngesting || this.#isStopped || this.publicInfoHash !== undefined;
+    return !isHeld && Math.max(this.#idleSince, this.#busyAt) <= time;
+  }
+
+  /** When its next announce is due, in ms. `undefined` while the tracker has not heard of it. */
+  get announceDueAt(): number | undefined {
+    return this.#announcer.dueAt;
+  }
+
   /** Counts up whenever a piece that was here proves false, so that a reader can tell that it was given one. */
   get revision(): number {
     return this.#revision;
@@ -350,6 +363,7 @@ export class Swarm implements ConnectionHost {
   /** Reading has ended, well or not. */
   endIngest(): void {
     this.#isIngesting = false;
+    this.#busyAt = this.#clock.now();
     this.#release();
   }
 
@@ -399,6 +413,7 @@ export class Swarm implements ConnectionHost {
     // Most swarms of a node with a full store are quiet.
     if (this.#connections.size === 0 && !this.#fetcher.isActive && this.#waiters.size === 0) return;
     const now = this.#clock.now();
+    this.#busyAt = now;
     this.#endPublic();
     for (const connection of [...this.#connections]) {
       connection.tick();
@@ -572,8 +587,13 @@ export class Swarm implements ConnectionHost {
     for (const connection of [...this.#connections]) visit(connection);
   }
 
-  /** Leaves the swarm: says so to the tracker, closes all connections, fails who waits. Safe to call twice. */
-  async stop(reason = new AppError('SWARM_STALLED', { reason: 'the swarm was left' })): Promise<void> {
+  /**
+   * Leaves the swarm: says so to the tracker unless `isQuiet`, closes all connections, fails who waits. Safe to call twice.
+   */
+  async stop(
+    reason = new AppError('SWARM_STALLED', { reason: 'the swarm was left' }),
+    { isQuiet = false } = {},
+  ): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#ended.abort(reason);
@@ -581,7 +601,7 @@ export class Swarm implements ConnectionHost {
     for (const connection of [...this.#connections]) connection.close(reason, { afterFlush: isWithdrawn });
     this.#waiters.fail(reason);
     this.#seeding.stop();
-    await Promise.all([this.#announcer.stop(), this.#fetcher.stop(), this.#completing]);
+    await Promise.all([this.#announcer.stop({ isQuiet }), this.#fetcher.stop(), this.#completing]);
     await this.hashes.settled();
     this.#unpin?.();
     this.#unpin = undefined;
@@ -637,28 +657,13 @@ export class Swarm implements ConnectionHost {
   }
 
   #describe(): AnnounceRequest | undefined {
-    const grant = this.#environment.grant(this.swarmId);
-    if (grant === undefined) return undefined;
-    const { port, ip, denyVersion } = this.#environment.self();
-    return {
-      swarmId: this.swarmId,
-      left: this.isComplete ? 0 : Math.max(1, this.#missingBytes()),
+    const state = {
+      isComplete: this.isComplete,
       uploaded: this.#bytesToPeers,
       downloaded: this.#bytesFromPeers,
-      port,
-      ...(ip === undefined ? {} : { ip }),
-      ...(this.#environment.zone === undefined ? {} : { zone: this.#environment.zone }),
       numwant: this.#fetcher.isActive ? NUMWANT : 0,
-      grant,
-      denyVersion,
     };
-  }
-
-  #missingBytes(): number {
-    const { bitfield, geometry } = this.blob;
-    const missing = (bitfield.length - bitfield.count) * geometry.pieceLength;
-    const last = geometry.pieceCount - 1;
-    return bitfield.has(last) ? missing : missing - geometry.pieceLength + pieceSize(geometry, last);
+    return announceOf(this.blob, state, this.#environment);
   }
 
   #answered({ peers, deny, publicInfoHash, intervalMs }: AnnounceAnswer): void {

@@ -83,7 +83,7 @@ export async function runTracker(
             held.map(async ({ swarmId }) => {
               const blob = blobs.get(swarmId);
               // A swarm that the seeder has left needs no grant any more.
-              if (blob !== undefined && engine.swarm(swarmId) !== undefined) return await mint(blob);
+              if (blob !== undefined && engine.isJoined(swarmId)) return await mint(blob);
               blobs.delete(swarmId);
               return undefined;
             }),
