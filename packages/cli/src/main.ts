@@ -3,7 +3,7 @@ import { AppError, redactText } from '@sealift/core';
 import { Command, CommanderError, Option as CommandOption } from 'commander';
 import { useCompileCache } from './compile-cache.ts';
 import { type ConfigOf, type FlagValues, type OptionTable, parseConfig } from './config.ts';
-import { endOfProcess } from './end-of-process.ts';
+import { EndRequest, endOfProcess } from './end-of-process.ts';
 import { describeFailure, EXIT_USAGE } from './failure.ts';
 import {
   AUDIT_OPTIONS,
@@ -311,7 +311,9 @@ try {
   const { text, exitStatus } =
     error instanceof CommanderError
       ? { text: undefined, exitStatus: error.exitCode === 0 ? 0 : EXIT_USAGE }
-      : describeFailure(error);
+      : error instanceof EndRequest
+        ? { text: undefined, exitStatus: error.exitStatus }
+        : describeFailure(error);
   if (text !== undefined) process.stderr.write(`sealift: ${text}\n`);
   process.exitCode = exitStatus;
 }

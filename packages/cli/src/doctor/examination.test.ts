@@ -69,3 +69,17 @@ test('a result is set in lines that a terminal holds, with what to do below and 
   for (const line of text.split('\n').slice(0, -2)) assert.ok(line.length <= 100, line);
   assert.ok(!text.includes('\u001b'));
 });
+
+test('an examination that is ended says so, and blames nobody', async () => {
+  const end = new AbortController();
+  const told: string[] = [];
+  const examine = async ({ signal }: { signal: AbortSignal }) => {
+    end.abort(new Error('Ctrl-C'));
+    signal.throwIfAborted();
+    return ok('not reached');
+  };
+  const checks = ['one', 'two'].map((id) => ({ id, needs: [], examine }));
+  const examining = examineAll(checks, { signal: end.signal, onResult: ({ id }) => void told.push(id) });
+  await assert.rejects(examining, { message: 'Ctrl-C' });
+  assert.deepEqual(told, []);
+});

@@ -21,7 +21,7 @@ export interface CheckResult {
   readonly advice?: string;
 }
 
-/** Runs the checks one after the other, each with a time limit, and tells of each as it ends. */
+/** Runs the checks one after the other, each with a time limit, and tells of each as it ends. Throws the reason of `signal` if that ends it. */
 export async function examineAll(
   checks: readonly Check[],
   {
@@ -38,6 +38,8 @@ export async function examineAll(
       lacking === undefined
         ? await examine(check, { signal, timeoutMs })
         : ({ id: check.id, status: 'skipped', finding: `skipped because "${lacking}" is not in order` } as const);
+    // What a check says that was cut off is not about the node.
+    signal.throwIfAborted();
     if (result.status === 'fail' || result.status === 'skipped') unmet.add(check.id);
     results.push(result);
     onResult(result);

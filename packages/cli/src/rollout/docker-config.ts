@@ -111,24 +111,35 @@ async function run(
   const child = spawn(program, ['get'], {
     stdio: ['pipe', 'pipe', 'inherit'],
     signal: AbortSignal.any([signal, AbortSignal.timeout(HELPER_TIMEOUT_MS)]),
+    killSignal: 'SIGKILL',
   });
+  const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   const chunks: Buffer[] = [];
   let length = 0;
   child.stdout.on('data', (chunk: Buffer) => {
     length += chunk.length;
-    if (length > MAX_HELPER_BYTES) child.kill();
-    else chunks.push(chunk);
+    if (length <= MAX_HELPER_BYTES) {
+      chunks.push(chunk);
+      return;
+    }
+    child.kill('SIGKILL');
+    reject(new Error('it says too much'));
   });
   // It may end without reading.
   child.stdin.on('error', () => {});
   child.stdin.end(input);
-  const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   child.once('error', reject);
   child.once('close', resolve);
   try {
     return { code: await promise, answer: Buffer.concat(chunks).toString('utf8') };
   } catch (error) {
-    return refuse(setting, `cannot run ${program} (${errnoOf(error) ?? 'it did not end in time'})`, error);
+    signal.throwIfAborted();
+    const { name, message } = error as Error;
+    const reason = errnoOf(error) ?? (name === 'AbortError' ? 'it did not end in time' : message);
+    return refuse(setting, `cannot run ${program} (${reason})`, error);
+  } finally {
+    // What it has started may still hold the other end.
+    child.stdout.destroy();
   }
 }
 

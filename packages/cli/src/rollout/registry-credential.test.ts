@@ -116,6 +116,8 @@ test('a credential helper is asked for the registry, on standard input', async (
 read -r address
 case "$1 $address" in
   "get ${REGISTRY}") echo '{"Username":"alice","Secret":"secret"}' ;;
+  "get endless.example") yes 'a secret without an end' ;;
+  "get hanging.example") exec sleep 600 ;;
   "get token.example") echo '{"Username":"<token>","Secret":"refresh"}' ;;
   *) echo 'credentials not found in native keychain'; exit 1 ;;
 esac
@@ -127,9 +129,8 @@ esac
     t.after(() => {
       process.env['PATH'] = before;
     });
-    const find = async (config: unknown, registry: string) => {
+    const find = async (config: unknown, registry: string, signal = AbortSignal.timeout(10_000)) => {
       await writeFile(path.join(directory, 'config.json'), JSON.stringify(config));
-      const signal = AbortSignal.timeout(10_000);
       return await readDockerConfig(directory, {
         registry: parseRegistryHost(registry),
         setting: '--docker-config',
@@ -145,5 +146,10 @@ esac
     assert.equal(await find(config, 'other.example'), undefined);
     await assert.rejects(find(config, 'gone.example'), { code: 'CONFIG_INVALID' });
     await assert.rejects(find(config, 'odd.example'), { code: 'CONFIG_INVALID' });
+    await assert.rejects(find(config, 'endless.example'), { code: 'CONFIG_INVALID', message: /it says too much/ });
+    const end = new AbortController();
+    const hanging = find(config, 'hanging.example', end.signal);
+    end.abort(new Error('Ctrl-C'));
+    await assert.rejects(hanging, { message: 'Ctrl-C' });
   });
 });
