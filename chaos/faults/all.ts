@@ -1,7 +1,8 @@
 import type { Fault } from '../fault.ts';
 import { certificateExpired } from './certificate.ts';
 import { corruptPeers } from './corruption.ts';
-import { diskFull, diskReadOnly, trustDiskFull } from './disk.ts';
+import { fewDescriptors } from './descriptors.ts';
+import { diskFull, diskReadOnly, trackerDiskFull, trustDiskFull } from './disk.ts';
 import { engineFrozen, engineKilled, nodeKilled } from './engine.ts';
 import { addressChange, linkCut, oneWayCut, peerPortUnreachable } from './links.ts';
 import { announceCrowd, blobFlood, seederCrowd } from './overload.ts';
@@ -37,6 +38,8 @@ export const FAULTS: readonly Fault[] = [
   diskFull,
   diskReadOnly,
   trustDiskFull,
+  trackerDiskFull,
+  fewDescriptors,
   slowNode,
   blobFlood,
   announceCrowd,

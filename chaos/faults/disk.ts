@@ -1,5 +1,6 @@
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { parseLogLine } from '../../test/testbed/service.ts';
 import type { Fault } from '../fault.ts';
 import type { Stage } from '../stage.ts';
 
@@ -60,6 +61,42 @@ async function fill(directory: string): Promise<string> {
   return file;
 }
 
+/** Moves a directory to a small disk of its own, with all that is in it. */
+async function moveToSmallDisk(stage: Stage, directory: string, { mode }: { mode: string }): Promise<void> {
+  const copy = `${directory}-copy`;
+  await cp(directory, copy, { recursive: true });
+  await stage.mount(['-t', 'tmpfs', '-o', `size=${2 * DISK_MIB}m,mode=${mode}`, 'tmpfs', directory]);
+  await cp(copy, directory, { recursive: true });
+}
+
+/** Longer than a disk that has refused a write is left alone, in ms. */
+const DISK_PAUSE_MS = 11_000;
+
+/** Database, audit log and seeder share a disk: who may pull must not depend on it. */
+export const trackerDiskFull: Fault = {
+  name: 'tracker-disk-full',
+  summary: "the tracker's disk is full for a pull and a restarted node, and has room again for the next pull",
+  play: async (stage) => {
+    const { tracker } = stage.cluster;
+    await tracker.stop();
+    await moveToSmallDisk(stage, tracker.data, { mode: '700' });
+    await tracker.start();
+    const filler = await fill(tracker.data);
+    await stage.pull(await stage.publish([4_000_000]));
+    await stage.node('n1').stop();
+    await stage.startNode('n1');
+    await stage.pull(await stage.publish([4_000_000]));
+    const said = tracker.service.lines.filter((line) => parseLogLine(line)?.event === 'audit_failed');
+    stage.expect(said.length === 1, `it was logged ${said.length} times`);
+    await rm(filler);
+    await stage.pause(DISK_PAUSE_MS);
+    const before = await stage.extraRegistryBytes();
+    const [, ...enrolled] = stage.names;
+    await stage.pull(await stage.publish([4_000_000]), enrolled);
+    stage.expect((await stage.extraRegistryBytes()) <= before, 'nothing is shared although there is room again');
+  },
+};
+
 /** What a full root file system does to a node that comes up: dockerd must get through, for it has no second proxy. */
 export const trustDiskFull: Fault = {
   name: 'trust-disk-full',
@@ -69,10 +106,7 @@ export const trustDiskFull: Fault = {
     // Its parent is what a process of the host gets to see.
     const { certificatesDirectory } = stage.host('n1');
     const etc = path.dirname(certificatesDirectory);
-    const copy = `${etc}-copy`;
-    await cp(etc, copy, { recursive: true });
-    await stage.mount(['-t', 'tmpfs', '-o', `size=${DISK_MIB}m,mode=755`, 'tmpfs', etc]);
-    await cp(copy, etc, { recursive: true });
+    await moveToSmallDisk(stage, etc, { mode: '755' });
     const filler = await fill(etc);
     await stage.startNode('n1');
     await stage.pull(await stage.publish([4_000_000]));

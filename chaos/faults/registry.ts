@@ -17,8 +17,10 @@ async function pullWith(stage: Stage, rules: (bytes: number) => readonly FrontRu
   stage.expect(struck >= all.length, `the registry has misbehaved ${struck} times only`);
 }
 
-const cut = (bytes: number, isReset = true): FrontRule => ({
+/** A node that reads by itself is no part of it: what a body that the registry cuts becomes there is its client's business. */
+const cut = (bytes: number, seeder: string, isReset = true): FrontRule => ({
   kind: 'cut',
+  client: seeder,
   // Of the first layer that is asked for, whichever that is.
   afterBytes: Math.floor(bytes / 4),
   times: 1,
@@ -44,18 +46,18 @@ function registryFault(
 
 /** What a registry does to one read or to a few. */
 export const registryFaults: readonly Fault[] = [
-  registryFault('registry-reset', "the registry resets the seeder's read in the middle", (bytes) => [
-    cut(bytes),
-    { ...cut(bytes), afterBytes: 2_000_000 },
+  registryFault('registry-reset', "the registry resets the seeder's read in the middle", (bytes, seeder) => [
+    cut(bytes, seeder),
+    { ...cut(bytes, seeder), afterBytes: 2_000_000 },
   ]),
-  registryFault('registry-truncated', 'the registry ends a body before its Content-Length', (bytes) => [
-    cut(bytes, false),
+  registryFault('registry-truncated', 'the registry ends a body before its Content-Length', (bytes, seeder) => [
+    cut(bytes, seeder, false),
   ]),
   registryFault(
     'registry-401',
     'the registry cuts the read, then answers 401 to the range request',
     (bytes, seeder) => [
-      cut(bytes),
+      cut(bytes, seeder),
       {
         // A client without any patience does not ask for another token.
         client: seeder,
@@ -67,14 +69,22 @@ export const registryFaults: readonly Fault[] = [
       },
     ],
   ),
-  registryFault('registry-429', 'the registry cuts the read, then asks for patience: 429 with Retry-After', (bytes) => [
-    cut(bytes),
-    { isRanged: true, kind: 'status', status: 429, headers: { 'retry-after': '1' }, times: 2 },
-  ]),
-  registryFault('registry-503', 'the registry cuts the read, then is out of order: 503 with Retry-After', (bytes) => [
-    cut(bytes),
-    { isRanged: true, kind: 'status', status: 503, headers: { 'retry-after': '1' }, times: 2 },
-  ]),
+  registryFault(
+    'registry-429',
+    'the registry cuts the read, then asks for patience: 429 with Retry-After',
+    (bytes, seeder) => [
+      cut(bytes, seeder),
+      { isRanged: true, kind: 'status', status: 429, headers: { 'retry-after': '1' }, times: 2 },
+    ],
+  ),
+  registryFault(
+    'registry-503',
+    'the registry cuts the read, then is out of order: 503 with Retry-After',
+    (bytes, seeder) => [
+      cut(bytes, seeder),
+      { isRanged: true, kind: 'status', status: 503, headers: { 'retry-after': '1' }, times: 2 },
+    ],
+  ),
 ];
 
 /** False bytes that the seeder reads must reach nobody; who asks again gets the true ones. */
