@@ -190,7 +190,7 @@ suite('the command line', { concurrency: 2 }, () => {
     () => ({
       mistake: 'the health of a node that does not run',
       args: ['health', '--data', directory],
-      says: /no node or tracker answers here/,
+      says: /no node or tracker answers here: ENOENT/,
       status: 1,
     }),
     () => ({
@@ -203,6 +203,12 @@ suite('the command line', { concurrency: 2 }, () => {
       mistake: 'a hosts file with problems',
       args: ['rollout', 'registry.example/app', '--hosts', at('hosts'), '--cert-dir', directory],
       says: /--hosts: line 1: [\s\S]*--hosts: line 3: /,
+      status: 64,
+    }),
+    () => ({
+      mistake: 'a rollout to hosts without an end',
+      args: ['rollout', 'registry.example/app', '--hosts', '/dev/zero', '--cert-dir', directory],
+      says: /--hosts: \/dev\/zero is too long/,
       status: 64,
     }),
     () => ({

@@ -3,6 +3,7 @@ import https from 'node:https';
 import { join } from 'node:path';
 import { AppError } from '@sealift/core';
 import type { ConfigOf } from '../config.ts';
+import { errnoOf } from '../failure.ts';
 import { readNodeStatus } from '../node-admin.ts';
 import { type Endpoint, isUnspecified } from '../option-values.ts';
 import type { HEALTH_OPTIONS } from '../options.ts';
@@ -19,7 +20,7 @@ export async function runHealth({ data, listen }: ConfigOf<typeof HEALTH_OPTIONS
     if (existsSync(join(data, 'tracker.sqlite'))) await askTracker(listen);
     else await readNodeStatus(data);
   } catch (cause) {
-    throw new AppError('NOT_HEALTHY', { data }, { cause });
+    throw new AppError('NOT_HEALTHY', { data, reason: errnoOf(cause) ?? (cause as Error).message }, { cause });
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { AppError, redactText } from '@sealift/core';
@@ -80,11 +80,13 @@ function nameOf({ registry, repository }: ImageReference): ImageName {
 }
 
 async function readHosts(path: string): Promise<readonly DockerHost[]> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) =>
-    refuse('--hosts', `cannot read ${path} (${errnoOf(error)})`, error),
-  );
-  if (text.length > MAX_HOSTS_BYTES) refuse('--hosts', `${path} is too long for a hosts file`);
-  return parseHostsFile(text);
+  // A stream, since it may be a pipe, whose length is known at its end only; one byte above the limit is enough to tell.
+  const chunks = (await createReadStream(path, { end: MAX_HOSTS_BYTES })
+    .toArray()
+    .catch((error: unknown) => refuse('--hosts', `cannot read ${path} (${errnoOf(error)})`, error))) as Buffer[];
+  const bytes = Buffer.concat(chunks);
+  if (bytes.length > MAX_HOSTS_BYTES) refuse('--hosts', `${path} is too long for a hosts file`);
+  return parseHostsFile(bytes.toString('utf8'));
 }
 
 /** One TLS context for each directory of certificates, by the `certDir` of its hosts. */

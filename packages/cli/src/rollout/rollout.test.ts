@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { appendFile, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, before, beforeEach, suite, test } from 'node:test';
@@ -198,6 +199,8 @@ suite('a rollout', () => {
       await writeFile(file, '{"im');
       await (await open('a')).close();
       assert.equal(await readFile(file, 'utf8'), '');
+      execFileSync('mkfifo', [path.join(directory, 'pipe')]);
+      await assert.rejects(StateFile.open(path.join(directory, 'pipe'), { image: 'a' }), { message: /is not a file/ });
       for (const foreign of ['registry.example\n', 'a secret without an end', '{"auths":{}}']) {
         await writeFile(file, foreign);
         await assert.rejects(open('a'), { code: 'CONFIG_INVALID', message: /is no state file/ });

@@ -42,8 +42,10 @@ export class StateFile {
     );
     let lock: DirectoryLock | undefined;
     try {
+      const stats = await file.stat();
+      if (!stats.isFile()) refuse('--state', `${path} is not a file`);
       lock = await lockBeside(path);
-      if ((await file.stat()).size > MAX_BYTES) refuse('--state', `${path} is too long for a state file`);
+      if (stats.size > MAX_BYTES) refuse('--state', `${path} is too long for a state file`);
       const text = await file.readFile('utf8');
       const whole = text.slice(0, text.lastIndexOf('\n') + 1);
       const earlier = parseState(whole, { image, path });
