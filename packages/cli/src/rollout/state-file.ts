@@ -90,7 +90,9 @@ async function lockBeside(path: string): Promise<DirectoryLock> {
     const file = await realpath(path);
     return await DirectoryLock.acquire(dirname(file), { prefix: `${basename(file)}.` });
   } catch (error) {
-    if (!isAppError(error, 'STORE_LOCKED')) return refuse('--state', `cannot lock ${path} (${errnoOf(error)})`, error);
+    if (!isAppError(error, 'STORE_LOCKED')) {
+      return refuse('--state', `cannot lock ${path} (${errnoOf(error) ?? 'no file beside it takes a lock'})`, error);
+    }
     const { pid } = error.details;
     const holder = `another rollout${pid === undefined ? '' : ` (process ${pid})`}`;
     return refuse('--state', `${path} is in use by ${holder}: wait for its end, or name another file`, error);

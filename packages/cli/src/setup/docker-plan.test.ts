@@ -72,6 +72,10 @@ const problems = [
       '/etc/sysconfig/docker': `HTTPS_PROXY=${OTHER_PROXY}\n`,
     },
   ],
+  [
+    'another proxy for all services',
+    { '/etc/systemd/system/service.d/p.conf': `[Service]\nEnvironment=HTTPS_PROXY=${OTHER_PROXY}\n` },
+  ],
   ['another proxy in daemon.json', { [DAEMON_JSON]: `{"proxies": {"https-proxy": "${OTHER_PROXY}"}}` }],
   [
     'a later drop-in with another proxy',

@@ -17,6 +17,7 @@ import { fileEnvironment, formatAssignment, unitEnvironment } from './systemd-en
 const UNIT_DIRECTORIES = [
   '/usr/lib/systemd/system',
   '/lib/systemd/system',
+  '/usr/local/lib/systemd/system',
   '/run/systemd/system',
   '/etc/systemd/system',
 ];
@@ -131,20 +132,22 @@ function isTexts(value: unknown): value is readonly string[] {
 /** What systemd gives dockerd, with our drop-in as it is to be, or without it; and how it starts it. */
 function dockerUnit(tree: ConfigTree, ours?: string): { environment: ReadonlyMap<string, string>; command: string } {
   const dropIns = new Map<string, string>();
-  let unit = '';
-  for (const directory of UNIT_DIRECTORIES) {
-    unit = tree.read(`${directory}/docker.service`) ?? unit;
-    const own = `${directory}/docker.service.d`;
-    // A file hides another by the same name in a directory that counts for less.
-    for (const name of tree.list(own).filter((candidate) => candidate.endsWith('.conf'))) {
-      dropIns.set(name, tree.read(`${own}/${name}`) ?? '');
+  const unit = UNIT_DIRECTORIES.map((directory) => tree.read(`${directory}/docker.service`)).findLast(
+    (text) => text !== undefined,
+  );
+  // Those for all services count for less than its own. A file hides another by the same name that counts for less.
+  for (const kind of ['service.d', 'docker.service.d']) {
+    for (const directory of UNIT_DIRECTORIES.map((place) => `${place}/${kind}`)) {
+      for (const name of tree.list(directory).filter((candidate) => candidate.endsWith('.conf'))) {
+        dropIns.set(name, tree.read(`${directory}/${name}`) ?? '');
+      }
     }
   }
   const [, name = ''] = /.*\/(.*)/.exec(DROP_IN) ?? [];
   dropIns.delete(name);
   if (ours !== undefined) dropIns.set(name, ours);
   const sorted = [...dropIns].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, content]) => content);
-  const { variables, files, commands } = unitEnvironment([unit, ...sorted]);
+  const { variables, files, commands } = unitEnvironment([unit ?? '', ...sorted]);
   // Files count for more than lines.
   const environment = new Map([...variables, ...files.flatMap((path) => [...fileEnvironment(tree.read(path) ?? '')])]);
   const command = commands.join(' ').replace(/\$(?:(\w+)|\{(\w+)\})/g, (_, bare?: string, braced?: string) => {
