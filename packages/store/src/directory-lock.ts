@@ -20,7 +20,10 @@ export class DirectoryLock {
   readonly #database: DatabaseSync;
   readonly #pidFile: string;
 
-  /** `prefix` begins the names of its files where the lock is for one file of the directory alone. Throws `STORE_LOCKED` naming the holder's pid. */
+  /**
+   * `prefix` begins the names of its files, where the lock is for one file of the directory alone. Throws `STORE_LOCKED` naming the
+   * holder's pid.
+   */
   static async acquire(directory: string, { prefix = '' }: { prefix?: string } = {}): Promise<DirectoryLock> {
     const pidFile = join(directory, `${prefix}pid`);
     const lockFile = join(directory, `${prefix}lock`);

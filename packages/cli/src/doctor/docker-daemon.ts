@@ -12,7 +12,7 @@ export interface DaemonInfo {
   readonly mirrors: readonly string[];
 }
 
-/** Asks a daemon over its socket (Docker Engine API, `GET /info`). Rejects with the socket's error, and for any answer but this one. */
+/** Asks a daemon over its socket (Docker Engine API, `GET /info`). Rejects with the socket's error, and for any other answer. */
 export async function readDaemonInfo(socketPath: string, { signal }: { signal: AbortSignal }): Promise<DaemonInfo> {
   const { promise, resolve, reject } = Promise.withResolvers<DaemonInfo>();
   const request = http.get({ socketPath, path: '/info', headers: { host: 'docker' }, signal }, (response) => {

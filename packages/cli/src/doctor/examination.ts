@@ -21,7 +21,10 @@ export interface CheckResult {
   readonly advice?: string;
 }
 
-/** Runs the checks one after the other, each with a time limit, and tells of each as it ends. Throws the reason of `signal` if that ends it. */
+/**
+ * Runs the checks one after the other, each with a time limit, and tells of each as it ends. Throws the reason of `signal` if that
+ * ends it.
+ */
 export async function examineAll(
   checks: readonly Check[],
   {

@@ -77,7 +77,10 @@ function entryOf(config: Config, registry: RegistryHost): Config {
   return fieldsOf(found?.[1]);
 }
 
-/** Keys are a host in any spelling, or an address with scheme and path from older days. One with a path alone is podman's, for a part. */
+/**
+ * Keys are a host in any spelling, or an address with scheme and path from older days. A host with a path is podman's key for a part
+ * of the registry.
+ */
 function isKeyOf(key: string, registry: RegistryHost): boolean {
   try {
     return parseRegistryHost(key.replace(/^https?:\/\/([^/]*).*$/, '$1')) === registry;

@@ -4,7 +4,7 @@ import { fieldsOf } from '../json-fields.ts';
 const MAX_LAYERS = 1_024;
 /** Largest layer that is counted, in bytes: 4 TiB, so that the sum of all of them is an exact number. */
 const MAX_LAYER_BYTES = 2 ** 42;
-/** Longest reason for a failure that is kept, in characters: any line's. What is cut here can hide half a secret from who searches it. */
+/** Longest reason for a failure that is kept, in characters: that of any line, for half a secret would not be found in it. */
 const MAX_REASON = 64 * 1024;
 /** States of a layer that dockerd tells of, and whether the layer is there after them. */
 const IS_DONE: ReadonlyMap<string, boolean> = new Map([
