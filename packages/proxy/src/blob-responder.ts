@@ -5,7 +5,7 @@ import { retryAfterOf } from '@sealift/registry';
 import { blobHead, writeBlobHead } from './blob-head.ts';
 import { BodySink } from './body-sink.ts';
 import type { ProxyLimits } from './limits.ts';
-import { openInTime } from './open-in-time.ts';
+import { isLate, openInTime } from './open-in-time.ts';
 import type { BlobRequest, BlobSource, OpenBlob } from './ports.ts';
 
 /** Bytes of progress after which a registry that breaks its answers again and again gets all its tries anew. */
@@ -45,6 +45,8 @@ export class BlobResponder {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onServed: (bytes: BlobBytes) => void;
+  /** Until when the source is left alone, in ms. */
+  #pausedUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: {
     blobs: BlobSource;
@@ -80,10 +82,14 @@ export class BlobResponder {
   }
 
   async #open(request: BlobRequest, { signal }: { signal: AbortSignal }): Promise<OpenBlob | undefined> {
+    const { openTimeoutMs, openPauseMs } = this.#limits;
+    if (this.#clock.now() < this.#pausedUntil) return undefined;
     try {
-      return await openInTime(this.#blobs, request, { timeoutMs: this.#limits.openTimeoutMs, signal });
+      return await openInTime(this.#blobs, request, { timeoutMs: openTimeoutMs, signal });
     } catch (error) {
-      if (!signal.aborted) this.#log.warn('blob_fallback', { ...request.blob, error });
+      if (signal.aborted) return undefined;
+      if (isLate(error)) this.#pausedUntil = this.#clock.now() + openPauseMs;
+      this.#log.warn('blob_fallback', { ...request.blob, error });
       return undefined;
     }
   }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { type Digest, parseRepository } from '@sealift/core';
-import { FakeRegistry, type FakeRegistryOptions } from '@sealift/testkit';
+import { FakeClock, FakeRegistry, type FakeRegistryOptions } from '@sealift/testkit';
 import { askRegistry, begin, readAnswer, startProxy, tlsThrough, untilEnd } from './proxy.fixture.ts';
 import type { ProxyServerOptions } from './proxy-server.ts';
 
@@ -108,14 +108,22 @@ test('a source that throws, even at once, lets the request pass', async (t) => {
   assert.ok((await ask()).body.equals(BLOB));
 });
 
-test('a source that never answers is not waited for, and what it opens later is closed', async (t) => {
-  const { proxy, ask } = await setUp(t, { limits: { openTimeoutMs: 50 } });
+test('a source that never answers is not waited for, nor asked again soon, and what it opens later is closed', async (t) => {
+  const clock = new FakeClock();
+  const { proxy, ask } = await setUp(t, { clock, limits: { openTimeoutMs: 50, openPauseMs: 1_000 } });
   const late = Promise.withResolvers<void>();
   proxy.blobs.onOpen = () => late.promise;
-  assert.ok((await ask()).body.equals(BLOB));
+  for (const ms of [0, 999]) {
+    clock.advance(ms);
+    assert.ok((await ask()).body.equals(BLOB));
+  }
+  assert.equal(proxy.blobs.requests.length, 1);
   late.resolve();
   await new Promise(setImmediate);
   assert.equal(proxy.blobs.openCount, 0);
+  clock.advance(1);
+  assert.ok((await ask()).body.equals(BLOB));
+  assert.equal(proxy.blobs.requests.length, 2);
 });
 
 for (const [name, request] of [

@@ -1,4 +1,4 @@
-import { AppError } from '@sealift/core';
+import { AppError, isAppError } from '@sealift/core';
 import type { BlobRequest, BlobSource, OpenBlob } from './ports.ts';
 
 /**
@@ -32,4 +32,9 @@ export async function openInTime(
     clearTimeout(deadline);
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+/** Whether {@link openInTime} has failed because its time was over. */
+export function isLate(error: unknown): boolean {
+  return isAppError(error, 'SWARM_STALLED') && error.details['timeoutMs'] !== undefined;
 }
