@@ -113,7 +113,7 @@ class SimTracker {
 
   constructor(clock: EventQueue, random: () => number) {
     const handout = new Handout({ random, maxPeers: MAX_HANDOUT });
-    this.#table = new SwarmTable({ clock, handout, lifetimeMs: 75_000 });
+    this.#table = new SwarmTable({ clock, handout, intervalMs: 30_000 });
   }
 
   announce(node: SimNode, seeder: SimNode): readonly SimNode[] {

@@ -26,7 +26,7 @@ export interface TrackerConfig {
    * nothing else: every node of the cluster may pull from them then. @default false
    */
   readonly registryCertsSuffice?: boolean;
-  /** Time between a node's announces, in ms. @default 30_000 */
+  /** Shortest time between a node's announces of one blob, in ms; see `SwarmTableLimits`. @default 30_000 */
   readonly announceIntervalMs?: number;
   readonly limits?: Partial<TrackerLimits>;
 }

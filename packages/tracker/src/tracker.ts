@@ -36,8 +36,6 @@ import { TrackerLeaf } from './tracker-leaf.ts';
 
 /** Peers in one answer at most: more than a node dials for one blob. */
 const MAX_HANDOUT = 50;
-/** How long an entry of the swarm table stands, in announce intervals: one announce may get lost. */
-const LIFETIME_INTERVALS = 2.5;
 /** How often silent peers are forgotten and the deny list is read again, in ms. */
 const SWEEP_MS = 5_000;
 
@@ -103,7 +101,7 @@ export class Tracker {
       swarms: new SwarmTable({
         clock,
         handout: new Handout({ random, maxPeers: MAX_HANDOUT }),
-        lifetimeMs: this.#config.announceIntervalMs * LIFETIME_INTERVALS,
+        intervalMs: this.#config.announceIntervalMs,
       }),
       identity: new ClientIdentity({
         clusterId: state.clusterId,

@@ -149,9 +149,9 @@ function respondToStock(query: AnnounceQuery, { config, seeder, swarms }: Needs)
 
 function respond(node: Identity, query: AnnounceQuery, host: string, services: Needs): AnnounceResponse {
   const { swarmId, left, port, zone, wanted, event, denyVersion } = query;
-  const { config, state, seeder, swarms, publicSwarms, random } = services;
+  const { state, seeder, swarms, publicSwarms, random } = services;
   const isStopped = event === 'stopped';
-  const { complete, incomplete, peers, mayCross } = swarms.announce({
+  const { complete, incomplete, peers, mayCross, intervalMs } = swarms.announce({
     swarmId,
     nodeId: node.id,
     host,
@@ -166,7 +166,7 @@ function respond(node: Identity, query: AnnounceQuery, host: string, services: N
   const isSeederWanted = left > 0 && !isStopped && (!isFar || mayCross) && seeder.isSeeding(swarmId);
   const jitter = 1 + JITTER * (2 * random() - 1);
   return {
-    interval: Math.max(1, Math.round((config.announceIntervalMs * jitter) / 1000)),
+    interval: Math.max(1, Math.round((intervalMs * jitter) / 1000)),
     complete,
     incomplete,
     peers: isSeederWanted ? [seederPeer(seeder), ...peers] : peers,

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { Handout } from './handout.ts';
 import { type Announce, SWARM_TABLE_LIMITS, SwarmTable, type SwarmTableLimits } from './swarm-table.ts';
 
+const INTERVAL_MS = 30_000;
 const LIFETIME_MS = 75_000;
 const swarms = ['a', 'b', 'c'].map((letter) => parseSwarmId(letter.repeat(40)));
 const [swarmA, swarmB] = swarms as [SwarmId, SwarmId];
@@ -13,7 +14,7 @@ const nodes = ['n0', 'n1', 'n2', 'n3', 'n4'].map(nodeIdOf);
 
 function newTable(clock: FakeClock, limits: Partial<SwarmTableLimits> = {}): SwarmTable {
   const handout = new Handout({ random: () => 0.5, maxPeers: 50 });
-  return new SwarmTable({ clock, handout, lifetimeMs: LIFETIME_MS, limits: { ...SWARM_TABLE_LIMITS, ...limits } });
+  return new SwarmTable({ clock, handout, intervalMs: INTERVAL_MS, limits: { ...SWARM_TABLE_LIMITS, ...limits } });
 }
 
 function announceOf(swarmId: SwarmId, nodeId: NodeId, change: Partial<Announce> = {}): Announce {
@@ -105,6 +106,48 @@ test('one node cannot fill the table with swarms', () => {
   table.announce(announceOf(swarmA, nodeIdOf('greedy')));
   table.announce(announceOf(swarmB, nodeIdOf('greedy')));
   assert.equal(table.size, 1);
+});
+
+test('a node with many blobs is asked to announce each less often, and each stands as much longer', () => {
+  const clock = new FakeClock();
+  const table = newTable(clock, { announcesPerNode: 1 });
+  const [rich, poor, asker] = [nodeIdOf('rich'), nodeIdOf('poor'), nodeIdOf('asker')];
+  for (let index = 0; index < 99; index += 1) {
+    const swarmId = parseSwarmId(index.toString(16).padStart(40, '0'));
+    table.announce(announceOf(swarmId, rich, { isComplete: true }));
+  }
+  table.announce(announceOf(swarmA, rich, { isComplete: true }));
+  assert.equal(table.announce(announceOf(swarmA, rich, { isComplete: true })).intervalMs, 100_000);
+  assert.equal(table.announce(announceOf(swarmB, rich)).intervalMs, INTERVAL_MS, 'who needs peers asks as before');
+  assert.equal(table.announce(announceOf(swarmA, poor, { isComplete: true })).intervalMs, INTERVAL_MS);
+  const found = (): NodeId[] =>
+    table.peek({ swarmId: swarmA, isComplete: false, wanted: 50 }).peers.map((p) => p.nodeId);
+  clock.advance(LIFETIME_MS);
+  for (let round = 0; round < 12; round += 1) table.expire();
+  assert.deepEqual(found(), [rich], 'also behind one that has longer');
+  clock.advance(250_000 - LIFETIME_MS);
+  table.announce(announceOf(swarmA, asker));
+  assert.deepEqual(found(), [asker]);
+});
+
+test('all nodes together announce no more than a tracker can answer', () => {
+  const table = newTable(new FakeClock(), { announcesPerSecond: 5 });
+  const many = Array.from({ length: 100 }, (_, index) => nodeIdOf(`n${index}`));
+  const announceAll = (): number[] =>
+    many.flatMap((nodeId) =>
+      [swarmA, swarmB].map((swarmId) => table.announce(announceOf(swarmId, nodeId, { isComplete: true })).intervalMs),
+    );
+  announceAll();
+  const perSecond = announceAll().reduce((sum, intervalMs) => sum + 1_000 / intervalMs, 0);
+  assert.ok(Math.abs(perSecond - 5) < 1e-9);
+});
+
+test('who has all and finds no place in the table comes back later', () => {
+  const table = newTable(new FakeClock(), { maxPeers: 1 });
+  table.announce(announceOf(swarmA, nodeIdOf('first')));
+  const second = (isComplete: boolean): number =>
+    table.announce(announceOf(swarmA, nodeIdOf('second'), { isComplete })).intervalMs;
+  assert.deepEqual([second(false), second(true)], [INTERVAL_MS, 600_000]);
 });
 
 test('the table agrees with a plain model whatever happens in which order', () => {

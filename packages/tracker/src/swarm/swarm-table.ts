@@ -2,6 +2,14 @@ import type { Clock, NodeId, SwarmId } from '@sealift/core';
 import type { Handout } from './handout.ts';
 import { Swarm, type SwarmPeer } from './swarm.ts';
 
+/** How long an entry stands, in intervals until its next announce: one may get lost. */
+const LIFETIME_INTERVALS = 2.5;
+/** Until the next announce of who has all and finds no place in the table, in ms: nobody is sent to it meanwhile. */
+const UNLISTED_INTERVAL_MS = 600_000;
+
+/** Calls of `expire` within which each entry is looked at: all 400,000 at once would hold everybody up for tens of ms. */
+const EXPIRE_ROUNDS = 12;
+
 /** Bounds of the table. Each entry costs about 300 bytes of memory. */
 export interface SwarmTableLimits {
   /** Peers in one swarm: twice the largest cluster that we plan for. */
@@ -10,6 +18,10 @@ export interface SwarmTableLimits {
   readonly maxSwarmsPerNode: number;
   /** Entries in all: 10,000 nodes with the layers of some images each, about 100 MB. */
   readonly maxPeers: number;
+  /** Announces of one node a second, of the blobs that it has whole: some per cent of a core, and a node has other work. */
+  readonly announcesPerNode: number;
+  /** The same of all nodes together: less than half of what a tracker can answer. Past either, intervals grow. */
+  readonly announcesPerSecond: number;
 }
 
 /** Defaults of {@link SwarmTableLimits}. */
@@ -17,6 +29,8 @@ export const SWARM_TABLE_LIMITS: SwarmTableLimits = {
   maxPeersPerSwarm: 20_000,
   maxSwarmsPerNode: 10_000,
   maxPeers: 400_000,
+  announcesPerNode: 20,
+  announcesPerSecond: 2_000,
 };
 
 /** An announce that was authorized. Everything in it was checked; `nodeId` is the certificate's. */
@@ -40,6 +54,8 @@ export interface AnnounceResult {
   readonly peers: readonly SwarmPeer[];
   /** The asker is one of the few of its zone that fetch from other zones. */
   readonly mayCross: boolean;
+  /** Until its next announce. */
+  readonly intervalMs: number;
 }
 
 /** Who is in which swarm. Soft state: after a restart it fills again from announces. Pure; `expire` is called by its owner. */
@@ -47,26 +63,27 @@ export class SwarmTable {
   readonly #swarms = new Map<SwarmId, Swarm>();
   readonly #entriesOf = new Map<NodeId, number>();
   readonly #limits: SwarmTableLimits;
-  readonly #lifetimeMs: number;
+  readonly #intervalMs: number;
   readonly #handout: Handout;
   readonly #clock: Clock;
   #size = 0;
+  #expireRound = 0;
 
-  /** `lifetimeMs`: how long an entry stands without a further announce. */
+  /** `intervalMs` is the shortest time between two announces of an entry. */
   constructor({
     clock,
     handout,
-    lifetimeMs,
+    intervalMs,
     limits = SWARM_TABLE_LIMITS,
   }: {
     clock: Clock;
     handout: Handout;
-    lifetimeMs: number;
+    intervalMs: number;
     limits?: SwarmTableLimits;
   }) {
     this.#clock = clock;
     this.#handout = handout;
-    this.#lifetimeMs = lifetimeMs;
+    this.#intervalMs = intervalMs;
     this.#limits = limits;
   }
 
@@ -84,13 +101,16 @@ export class SwarmTable {
     const now = this.#clock.now();
     const { swarmId, nodeId } = announce;
     this.#expireSwarm(swarmId, now);
+    const interval = this.#intervalOf(announce);
     if (announce.isStopped) {
       this.#remove(swarmId, nodeId);
-      return { ...this.countsOf(swarmId), peers: [], mayCross: false };
+      return { ...this.countsOf(swarmId), peers: [], mayCross: false, intervalMs: interval };
     }
-    const asker = this.#place(announce, now);
+    const asker = this.#place(announce, now + interval * LIFETIME_INTERVALS);
+    const isUseless = asker === undefined && announce.isComplete;
+    const intervalMs = isUseless ? Math.max(interval, UNLISTED_INTERVAL_MS) : interval;
     const swarm = this.#swarms.get(swarmId);
-    if (swarm === undefined) return { complete: 0, incomplete: 0, peers: [], mayCross: true };
+    if (swarm === undefined) return { complete: 0, incomplete: 0, peers: [], mayCross: true, intervalMs };
     const candidates = announce.isComplete ? swarm.leechers : swarm.all;
     // Who has all looks for those who have not, wherever they are; it asks nobody for anything.
     const zone = announce.isComplete || announce.zone === undefined ? undefined : swarm.zone(announce.zone);
@@ -99,6 +119,7 @@ export class SwarmTable {
       incomplete: swarm.incomplete,
       peers: this.#handout.pick(candidates, { wanted: announce.wanted, asker, zone }),
       mayCross: zone === undefined || (asker !== undefined && zone.gateways.has(asker)),
+      intervalMs,
     };
   }
 
@@ -107,7 +128,7 @@ export class SwarmTable {
     swarmId,
     isComplete,
     wanted,
-  }: Pick<Announce, 'swarmId' | 'isComplete' | 'wanted'>): Omit<AnnounceResult, 'mayCross'> {
+  }: Pick<Announce, 'swarmId' | 'isComplete' | 'wanted'>): Omit<AnnounceResult, 'mayCross' | 'intervalMs'> {
     this.#expireSwarm(swarmId, this.#clock.now());
     const swarm = this.#swarms.get(swarmId);
     if (swarm === undefined) return { complete: 0, incomplete: 0, peers: [] };
@@ -121,10 +142,15 @@ export class SwarmTable {
     return { complete: swarm?.complete ?? 0, incomplete: swarm?.incomplete ?? 0 };
   }
 
-  /** Forgets who has been silent for too long, and swarms that are empty. */
+  /** Forgets who has been silent for too long, some of them within twelve calls only, and swarms that are empty. */
   expire(): void {
     const now = this.#clock.now();
-    for (const swarmId of this.#swarms.keys()) this.#expireSwarm(swarmId, now);
+    this.#expireRound = (this.#expireRound + 1) % EXPIRE_ROUNDS;
+    let place = 0;
+    for (const swarmId of this.#swarms.keys()) {
+      this.#expireSwarm(swarmId, now, { isThorough: place % EXPIRE_ROUNDS === this.#expireRound });
+      place += 1;
+    }
   }
 
   /** Takes a node out of every swarm, so that nobody is sent to it any more. */
@@ -143,12 +169,26 @@ export class SwarmTable {
     return listed;
   }
 
-  #place({ swarmId, nodeId, host, port, zone, isComplete, wanted }: Announce, now: number): SwarmPeer | undefined {
+  /**
+   * Whoever has a blob whole needs nobody, so a node with many of them is asked to announce each less often: the node itself
+   * is heard as often as before.
+   */
+  #intervalOf({ nodeId, isComplete }: Announce): number {
+    if (!isComplete) return this.#intervalMs;
+    const { announcesPerNode, announcesPerSecond } = this.#limits;
+    const paceMs = 1_000 * Math.max(1 / announcesPerNode, this.#entriesOf.size / announcesPerSecond);
+    return Math.max(this.#intervalMs, (this.#entriesOf.get(nodeId) ?? 0) * paceMs);
+  }
+
+  #place(
+    { swarmId, nodeId, host, port, zone, isComplete, wanted }: Announce,
+    expiresAt: number,
+  ): SwarmPeer | undefined {
     const swarm = this.#swarms.get(swarmId);
     const known = swarm?.get(nodeId);
     const isKnown = known !== undefined;
     if (!isKnown && !this.#hasRoom(swarm, nodeId)) return undefined;
-    const peer = { nodeId, host, port, zone, isComplete, expiresAt: now + this.#lifetimeMs };
+    const peer = { nodeId, host, port, zone, isComplete, expiresAt };
     if (swarm !== undefined && isKnown && isSame(known, peer)) {
       // The same object, so that whatever was worked out for it still holds.
       swarm.renew(known, { expiresAt: peer.expiresAt, isSeeking: wanted > 0 });
@@ -180,10 +220,10 @@ export class SwarmTable {
     if (swarm.size === 0) this.#swarms.delete(swarmId);
   }
 
-  #expireSwarm(swarmId: SwarmId, now: number): void {
+  #expireSwarm(swarmId: SwarmId, now: number, options: { isThorough?: boolean } = {}): void {
     const swarm = this.#swarms.get(swarmId);
     if (swarm === undefined) return;
-    for (const nodeId of swarm.expire(now)) this.#count(nodeId, -1);
+    for (const nodeId of swarm.expire(now, options)) this.#count(nodeId, -1);
     if (swarm.size === 0) this.#swarms.delete(swarmId);
   }
 

@@ -14,8 +14,8 @@ export interface SwarmPeer extends HandoutPeer {
 }
 
 /**
- * The peers of one blob, by the node id of their certificates. Ordered by their last announce, so that those to forget are
- * at the front, and indexable, so that a handout costs what it hands out.
+ * The peers of one blob, by the node id of their certificates. Ordered by their last announce, so that most of those to
+ * forget are at the front, and indexable, so that a handout costs what it hands out.
  */
 export class Swarm {
   readonly #places = new Map<NodeId, { peer: SwarmPeer; index: number }>();
@@ -97,12 +97,12 @@ export class Swarm {
     return true;
   }
 
-  /** Forgets peers whose time is up and names them. */
-  expire(now: number): NodeId[] {
+  /** Forgets peers whose time is up and names them. Unless `isThorough`, those behind one that has longer are left. */
+  expire(now: number, { isThorough = false } = {}): NodeId[] {
     const expired: NodeId[] = [];
     for (const [nodeId, { peer }] of this.#places) {
-      if (peer.expiresAt > now) break;
-      expired.push(nodeId);
+      if (peer.expiresAt <= now) expired.push(nodeId);
+      else if (!isThorough) break;
     }
     for (const nodeId of expired) this.delete(nodeId);
     return expired;
