@@ -33,6 +33,21 @@ test('a reader is given up only when neither it nor the swarm has seen anything 
   await waiting;
 });
 
+test('a reader is given up in time by a clock that was set back', async () => {
+  const clock = new FakeClock();
+  const waiters = new PieceWaiters({ clock });
+  const waiting = assert.rejects(
+    waiters.wait(() => false, { signal }),
+    { code: 'SWARM_STALLED' },
+  );
+  clock.advance(-3_600_000);
+  const setBackAt = clock.now();
+  assert.equal(waiters.expire(setBackAt - 500, 0, stalled), 0);
+  clock.advance(500);
+  assert.equal(waiters.expire(setBackAt, 0, stalled), 1);
+  await waiting;
+});
+
 test('a reader that goes away is forgotten', async () => {
   const waiters = new PieceWaiters({ clock: new FakeClock() });
   const leaving = new AbortController();

@@ -5,7 +5,7 @@ const MAX_WAITERS = 10_000;
 
 interface Waiter {
   readonly isMet: () => boolean;
-  readonly since: number;
+  since: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -60,6 +60,9 @@ export class PieceWaiters {
 
   /** Gives up those who have seen no progress, theirs or anybody's, since `before`. Returns how many. */
   expire(before: number, lastProgressAt: number, makeError: () => AppError): number {
+    const now = this.#clock.now();
+    // A clock that was set back prolongs no wait by as much.
+    for (const waiter of this.#waiters) waiter.since = Math.min(waiter.since, now);
     const late = [...this.#waiters].filter(({ since }) => Math.max(since, lastProgressAt) <= before);
     for (const waiter of late) waiter.reject(makeError());
     return late.length;

@@ -35,6 +35,18 @@ test('the tracker is asked who is left after a second of silence, once', () => {
   assert.deepEqual(pass(20_000), ['announce']);
 });
 
+test('a clock that is set back makes nobody wait longer', () => {
+  const { clock, patience, pass } = scene();
+  patience.received();
+  clock.advance(-3_600_000);
+  assert.equal(patience.progressAt, clock.now());
+  assert.deepEqual(pass(1_000), ['announce']);
+  patience.answered({ isEmpty: false });
+  assert.deepEqual(pass(250, { ...ALONE, isDialling: true }), []);
+  clock.advance(-3_600_000);
+  assert.deepEqual(pass(750), ['ask-again']);
+});
+
 test('as long as a seeder is connected, silence is its registry that is slow, and the tracker is asked later', () => {
   const { pass } = scene();
   assert.deepEqual(pass(2_750, { ...ALONE, hasSeeder: true }), []);

@@ -64,6 +64,7 @@ export class ReaderPatience {
    * for ever, since nobody knows yet whether they are true.
    */
   get progressAt(): number {
+    this.#heedClock();
     return Math.max(this.#progressAt, Math.min(this.#blockAt, this.#progressAt + this.#limits.maxPieceMs));
   }
 
@@ -93,6 +94,7 @@ export class ReaderPatience {
 
   /** To be asked a few times a second while somebody waits. */
   next(outlook: Outlook): NextStep {
+    this.#heedClock();
     if (!outlook.isLonely) {
       this.#become('waiting');
       return 'wait';
@@ -138,6 +140,14 @@ export class ReaderPatience {
   /** Whoever was dialled has had the time to show what it has. */
   get #hasShownAll(): boolean {
     return !this.#hasDialled || this.#clock.now() - this.#since >= SHOW_MS;
+  }
+
+  /** A clock that was set back would have readers wait until it shows again what it showed before. */
+  #heedClock(): void {
+    const now = this.#clock.now();
+    this.#progressAt = Math.min(this.#progressAt, now);
+    this.#blockAt = Math.min(this.#blockAt, now);
+    this.#since = Math.min(this.#since, now);
   }
 
   #become(state: State): void {
