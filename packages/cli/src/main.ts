@@ -30,6 +30,7 @@ import {
   TRACKER_OPTIONS,
   UNINSTALL_OPTIONS,
 } from './options.ts';
+import { keepYoungGenerationSmall } from './young-generation.ts';
 
 /** Node that type stripping and the TLS defaults are tested with. */
 const MINIMUM_NODE_MAJOR = 24;
@@ -60,7 +61,7 @@ add(
     .description('run the tracker of a cluster: certificate authority, authorizer, announce, seeder'),
   TRACKER_OPTIONS,
   async ({ data }) => {
-    useCompileCache(data);
+    prepareService(data);
     return (await import('./commands/tracker.ts')).runTracker;
   },
 );
@@ -68,13 +69,13 @@ add(
   program.command('node').description('run a node: the proxy for the container runtime, and the peer'),
   NODE_OPTIONS,
   async ({ data }) => {
-    useCompileCache(data);
+    prepareService(data);
     return (await import('./commands/node.ts')).runNode;
   },
 );
 // Only for `sealift node`, which starts it.
 add(program.command('node-engine', { hidden: true }), NODE_OPTIONS, async ({ data }) => {
-  useCompileCache(data);
+  prepareService(data);
   return (await import('./commands/node-engine.ts')).runNodeEngine;
 });
 const setup = program
@@ -253,6 +254,12 @@ add(
   DEMO_OPTIONS,
   async () => (await import('./demo/demo.ts')).runDemo,
 );
+
+/** What a process that runs for long does before its code is loaded. */
+function prepareService(dataDirectory: string): void {
+  keepYoungGenerationSmall();
+  useCompileCache(dataDirectory);
+}
 
 /**
  * Gives a command its options, and runs its action with a configuration that has been checked whole. A command's code is
