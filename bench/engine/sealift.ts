@@ -19,7 +19,6 @@ const PARTY = path.join(import.meta.dirname, 'sealift-party.ts');
  */
 export async function sealift(scope: Scope, cluster: BenchCluster, payload: Payload): Promise<Contender> {
   const setting = new SealiftSetting(scope, cluster, payload);
-  await setting.fillSeeder();
   return { name: 'sealift', measure: async () => figuresOf(await setting.transfer()) };
 }
 
@@ -43,7 +42,6 @@ export class SealiftSetting {
   readonly #cluster: BenchCluster;
   readonly #payload: Payload;
   readonly #swarmId: SwarmId;
-  #batches: readonly string[] = [];
 
   constructor(scope: Scope, cluster: BenchCluster, payload: Payload) {
     this.#scope = scope;
@@ -52,31 +50,20 @@ export class SealiftSetting {
     this.#swarmId = cluster.swarmId(payload.digest);
   }
 
-  /** Puts the file into the seeder's store the way a seeder does. To be called once, first. */
-  async fillSeeder(): Promise<void> {
-    const seeder = Party.node(this.#scope, PARTY);
-    await seeder.ask('start', await this.#start(this.#cluster.seeder, 'seed'));
-    const order: IngestOrder = {
-      ...this.#blob(),
-      file: this.#payload.file,
-      contentKeyPem: this.#cluster.contentKeyPem,
-    };
-    this.#batches = await seeder.ask<readonly string[]>('ingest', order);
-    await seeder.ask('stop');
-    await seeder.stop();
-  }
-
   async transfer(): Promise<Transfer> {
     const { size } = this.#payload;
-    await warmMemory(this.#scope.directory, size);
     await using pair = await this.startPair();
+    await warmMemory(this.#scope.directory, size);
     const transfer = await measureTransfer(pair, size, () => pair.download());
     await pair.demandEqual();
     await pair.stopEngines();
     return transfer;
   }
 
-  /** Starts both processes, with `nodeArgs` for Node itself. */
+  /**
+   * Starts both processes, with `nodeArgs` for Node itself. The seeder takes the payload in as from a registry, hashing it:
+   * one that found it on its disk would hash it before its first answer.
+   */
   async startPair({ nodeArgs = [] }: { nodeArgs?: readonly string[] } = {}): Promise<SealiftPair> {
     const { seeder: seederMember, leecher: leecherMember } = this.#cluster;
     const [seeder, leecher] = [
@@ -85,17 +72,25 @@ export class SealiftSetting {
     ];
     const end = async (): Promise<void> => {
       await Promise.all([seeder.stop(), leecher.stop()]);
-      await rm(this.#storeOf(leecherMember), { recursive: true, force: true });
+      for (const member of [seederMember, leecherMember]) {
+        await rm(this.#storeOf(member), { recursive: true, force: true });
+      }
     };
+    let batches: readonly string[];
     try {
       const port = await seeder.ask<number>('start', await this.#start(seederMember, 'seed'));
       const peer = { host: '127.0.0.1', port, nodeId: seederMember.nodeId };
+      batches = await seeder.ask<readonly string[]>('ingest', {
+        ...this.#blob(),
+        file: this.#payload.file,
+        contentKeyPem: this.#cluster.contentKeyPem,
+      } satisfies IngestOrder);
       await leecher.ask('start', await this.#start(leecherMember, 'trade', peer));
     } catch (error) {
       await end();
       throw error;
     }
-    const order: DownloadOrder = { ...this.#blob(), batches: this.#batches };
+    const order: DownloadOrder = { ...this.#blob(), batches };
     return {
       seeder,
       leecher,

@@ -37,7 +37,6 @@ async function run({ scope, signal, values, say }: BenchmarkContext): Promise<ob
   const pieceLength = wholeNumber(values, 'piece-length', 16) * 1024;
   const payload = await createPayload(scope.directory, { size: blobMiB * MIB, pieceLength });
   const setting = new SealiftSetting(scope, await BenchCluster.create(), payload);
-  await setting.fillSeeder();
   await using pair = await setting.startPair();
   const samples = { seeder: [] as number[], leecher: [] as number[] };
   const timer = setInterval(() => {

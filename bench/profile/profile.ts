@@ -41,10 +41,9 @@ async function run({ scope, values, say }: BenchmarkContext): Promise<object> {
     pieceLength: wholeNumber(values, 'piece-length', 16) * 1024,
   });
   const setting = new SealiftSetting(scope, await BenchCluster.create(), payload);
-  await setting.fillSeeder();
-  await warmMemory(scope.directory, size);
   const profiles = path.join(scope.directory, 'profiles');
   await using pair = await setting.startPair({ nodeArgs: ['--cpu-prof', `--cpu-prof-dir=${profiles}`] });
+  await warmMemory(scope.directory, size);
   const parties = { seeder: pair.seeder, leecher: pair.leecher };
   const before = await threadsOf(parties);
   const from = monotonicMicros();
