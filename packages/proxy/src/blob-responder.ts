@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AppError, type BlobRef, type Clock, isAppError, type Logger } from '@sealift/core';
+import { AppError, type BlobRef, type Clock, isAppError, type Logger, type RegistryHost } from '@sealift/core';
 import { retryAfterOf } from '@sealift/registry';
 import { blobHead, writeBlobHead } from './blob-head.ts';
 import { BodySink } from './body-sink.ts';
@@ -45,8 +45,8 @@ export class BlobResponder {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onServed: (bytes: BlobBytes) => void;
-  /** Until when the source is left alone, in ms. */
-  #pausedUntil = Number.NEGATIVE_INFINITY;
+  /** Until when blobs of a registry pass the source by, in ms. Only requests for configured registries get here. */
+  readonly #pausedUntil = new Map<RegistryHost, number>();
 
   constructor(options: {
     blobs: BlobSource;
@@ -83,15 +83,21 @@ export class BlobResponder {
 
   async #open(request: BlobRequest, { signal }: { signal: AbortSignal }): Promise<OpenBlob | undefined> {
     const { openTimeoutMs, openPauseMs } = this.#limits;
-    if (this.#clock.now() < this.#pausedUntil) return undefined;
+    if (this.#isPaused(request.blob.registry)) return undefined;
     try {
       return await openInTime(this.#blobs, request, { timeoutMs: openTimeoutMs, signal });
     } catch (error) {
       if (signal.aborted) return undefined;
-      if (isLate(error)) this.#pausedUntil = this.#clock.now() + openPauseMs;
+      if (isLate(error)) this.#pausedUntil.set(request.blob.registry, this.#clock.now() + openPauseMs);
       this.#log.warn('blob_fallback', { ...request.blob, error });
       return undefined;
     }
+  }
+
+  #isPaused(registry: RegistryHost): boolean {
+    const isPaused = this.#clock.now() < (this.#pausedUntil.get(registry) ?? Number.NEGATIVE_INFINITY);
+    if (!isPaused) this.#pausedUntil.delete(registry);
+    return isPaused;
   }
 
   async #sendBody(

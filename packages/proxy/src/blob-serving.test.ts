@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { type Digest, parseRepository } from '@sealift/core';
 import { FakeClock, FakeRegistry, type FakeRegistryOptions } from '@sealift/testkit';
-import { askRegistry, begin, readAnswer, startProxy, tlsThrough, untilEnd } from './proxy.fixture.ts';
+import { askRegistry, begin, readAnswer, startProxy, startUpstream, tlsThrough, untilEnd } from './proxy.fixture.ts';
 import type { ProxyServerOptions } from './proxy-server.ts';
 
 const repository = parseRepository('lib/app');
@@ -14,12 +14,16 @@ const SIZE = BLOB.length;
 
 async function setUp(
   t: TestContext,
-  { isHeld = true, ...options }: FakeRegistryOptions & Partial<ProxyServerOptions> & { isHeld?: boolean } = {},
+  {
+    isHeld = true,
+    registries = [],
+    ...options
+  }: FakeRegistryOptions & Partial<ProxyServerOptions> & { isHeld?: boolean } = {},
 ) {
   const registry = new FakeRegistry(options);
   await registry.start();
   t.after(() => registry.stop());
-  const proxy = await startProxy(t, { registries: [registry.config], ...options });
+  const proxy = await startProxy(t, { registries: [registry.config, ...registries], ...options });
   const digest = registry.addBlob(repository, BLOB);
   if (isHeld) proxy.blobs.add({ registry: registry.host, repository }, BLOB);
   const ask = (headers: Record<string, string> = {}, method = 'GET') =>
@@ -108,22 +112,26 @@ test('a source that throws, even at once, lets the request pass', async (t) => {
   assert.ok((await ask()).body.equals(BLOB));
 });
 
-test('a source that never answers is not waited for, nor asked again soon, and what it opens later is closed', async (t) => {
+test('a source that never answers is not waited for, nor asked again soon for that registry, and what it opens later is closed', async (t) => {
   const clock = new FakeClock();
-  const { proxy, ask } = await setUp(t, { clock, limits: { openTimeoutMs: 50, openPauseMs: 1_000 } });
+  const limits = { openTimeoutMs: 50, openPauseMs: 1_000 };
+  const other = await startUpstream(t, (_request, response) => response.writeHead(404).end());
+  const { registry, proxy, digest, ask } = await setUp(t, { clock, limits, registries: [other.config] });
+  const opened = () => proxy.blobs.requests.map(({ blob }) => blob.registry);
+  proxy.blobs.add({ registry: other.host, repository }, BLOB);
   const late = Promise.withResolvers<void>();
   proxy.blobs.onOpen = () => late.promise;
-  for (const ms of [0, 999]) {
-    clock.advance(ms);
-    assert.ok((await ask()).body.equals(BLOB));
-  }
-  assert.equal(proxy.blobs.requests.length, 1);
+  assert.ok((await ask()).body.equals(BLOB));
   late.resolve();
   await new Promise(setImmediate);
   assert.equal(proxy.blobs.openCount, 0);
+  clock.advance(999);
+  assert.ok((await askRegistry(t, proxy, other.host, { path: pathOf(digest) })).body.equals(BLOB));
+  assert.ok((await ask()).body.equals(BLOB));
+  assert.deepEqual(opened(), [registry.host, other.host]);
   clock.advance(1);
   assert.ok((await ask()).body.equals(BLOB));
-  assert.equal(proxy.blobs.requests.length, 2);
+  assert.deepEqual(opened(), [registry.host, other.host, registry.host]);
 });
 
 for (const [name, request] of [

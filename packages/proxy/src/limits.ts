@@ -32,7 +32,7 @@ export interface ProxyLimits {
   readonly tunnelIdleTimeoutMs: number;
   /** Longest wait for a `BlobSource` to open a blob, in ms. */
   readonly openTimeoutMs: number;
-  /** After a source that did not do so in time, how long blobs pass it by, in ms. */
+  /** After a source that did not do so in time, how long blobs of the same registry pass it by, in ms. */
   readonly openPauseMs: number;
   /** Longest wait for a manifest of the cluster, the question what its tag stands for included, in ms. */
   readonly manifestTimeoutMs: number;
@@ -85,7 +85,8 @@ export const DEFAULT_LIMITS: ProxyLimits = Object.freeze({
   tunnelIdleTimeoutMs: 3_600_000,
   // A join asks the tracker, which asks the registry: two round trips and a pause. Then the registry is faster itself.
   openTimeoutMs: 30_000,
-  // A disk that hangs does so for each blob, and an image has many: one wait in two minutes is enough.
+  // A disk or a registry that hangs does so for each blob, and an image has many: one wait in two minutes is enough. Each
+  // registry has its own, or a slow one would end the sharing of all.
   openPauseMs: 120_000,
   // Two round trips, and two more of the tracker. A pull waits for it with nothing else to do, and the registry is there.
   manifestTimeoutMs: 10_000,
