@@ -22,8 +22,9 @@ export function hashBatchPauseMs(peers: number): number {
 /** The seeder's side of a swarm: pieces go in as they are read from the registry, and are offered at once. */
 export interface Ingest {
   /**
-   * Hashes, stores and offers one piece. Takes the buffer, one piece length long, and gives it back. Throws
-   * `PIECE_REJECTED` if the piece differs from what was signed before, `STORE_FULL` and `STORE_FAULT` of the store.
+   * Hashes, stores and offers one piece; several pieces may be under way at once. Takes the buffer, one piece length long,
+   * and gives it back. Throws `PIECE_REJECTED` if the piece differs from what was signed before, `STORE_FULL` and
+   * `STORE_FAULT` of the store.
    */
   addPiece(index: number, data: ArrayBuffer): Promise<ArrayBuffer>;
   /** Bytes received from the registry so far; peers are told once a second. */
@@ -44,7 +45,7 @@ export class SwarmIngest implements Ingest {
   /** What orders this reading of the blob among others, in ms since the epoch. */
   readonly #startedAt: number;
   readonly #drop: () => Promise<void>;
-  readonly #unsigned = new Map<number, Buffer>();
+  readonly #unsigned = new Map<number, Uint8Array>();
   #signing: Promise<void> | undefined;
   /** Ends the pause after a batch. */
   #hurry: (() => void) | undefined;
@@ -84,27 +85,21 @@ export class SwarmIngest implements Ingest {
   async addPiece(index: number, data: ArrayBuffer): Promise<ArrayBuffer> {
     this.#demandOpen();
     const { blob } = this.#swarm;
-    const sha256 = hash('sha256', new Uint8Array(data, 0, pieceSize(blob.geometry, index)), 'buffer');
     const known = this.#signedHash(index) ?? this.#unsigned.get(index);
+    if (known === undefined && !blob.bitfield.has(index)) {
+      const { sha256, buffer } = await blob.takePiece(index, data);
+      this.#sign(index, sha256);
+      return buffer;
+    }
+    const sha256 = hash('sha256', new Uint8Array(data, 0, pieceSize(blob.geometry, index)), 'buffer');
     if (known !== undefined && !sha256.equals(known)) {
       throw new AppError('PIECE_REJECTED', { reason: 'the registry sent something else before', index });
     }
-    if (known === undefined && blob.bitfield.has(index)) await blob.confirm([{ index, sha256 }]);
+    if (known === undefined) await blob.confirm([{ index, sha256 }]);
     const isNew = !blob.bitfield.has(index);
     const buffer = isNew ? (await blob.writePiece(index, data, sha256)).buffer : data;
-    if (known === undefined) {
-      this.#unsigned.set(index, sha256);
-      if (this.#unsigned.size * blob.geometry.pieceLength >= HASH_BATCH_BYTES) this.#hurry?.();
-      this.#signing ??= this.#signAll()
-        .catch((error: unknown) => {
-          this.#failure = error;
-        })
-        .finally(() => {
-          this.#signing = undefined;
-        });
-    } else if (isNew) {
-      this.#swarm.ingested(index);
-    }
+    if (known === undefined) this.#sign(index, sha256);
+    else if (isNew) this.#swarm.ingested(index);
     return buffer;
   }
 
@@ -162,13 +157,25 @@ export class SwarmIngest implements Ingest {
     await this.#signing;
   }
 
+  #sign(index: number, sha256: Uint8Array): void {
+    this.#unsigned.set(index, sha256);
+    if (this.#unsigned.size * this.#swarm.blob.geometry.pieceLength >= HASH_BATCH_BYTES) this.#hurry?.();
+    this.#signing ??= this.#signAll()
+      .catch((error: unknown) => {
+        this.#failure = error;
+      })
+      .finally(() => {
+        this.#signing = undefined;
+      });
+  }
+
   /** Signs what is there, and then what gathers meanwhile, batch by batch. */
   async #signAll(): Promise<void> {
     while (this.#unsigned.size > 0) {
       const indexes = [...this.#unsigned.keys()].sort((a, b) => a - b);
       const [first = 0] = indexes;
       const run = indexes.slice(0, MAX_BATCH_HASHES).filter((index, at) => index === first + at);
-      const hashes = Buffer.concat(run.map((index) => this.#unsigned.get(index) as Buffer));
+      const hashes = Buffer.concat(run.map((index) => this.#unsigned.get(index) as Uint8Array));
       for (const index of run) this.#unsigned.delete(index);
       this.#publish({ firstIndex: first, hashes });
       // The hash goes out before the have: nobody asks for a piece that cannot be checked.

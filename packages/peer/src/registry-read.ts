@@ -13,6 +13,12 @@ import type { StoredBlob } from '@sealift/store';
 import type { Ingest } from './ingest.ts';
 import { atPace } from './registry-pace.ts';
 
+/**
+ * Bytes of pieces that are on their way into the store while the next ones are read, at most, but at least one piece: with
+ * two more the disk never waits for the registry nor the registry for the disk.
+ */
+const UNDER_WAY_BYTES = 2 * 1024 * 1024;
+
 /** A part of an answer from the registry: what is left of the blob from `offset` on. */
 export type BlobBody = Awaited<ReturnType<RegistryClient['openBlob']>>;
 
@@ -31,13 +37,21 @@ export class RegistryRead {
   /** Bytes of `#piece` that are filled. */
   #filled = 0;
   #piece: ArrayBuffer;
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #maxUnderWay: number;
+  /** Buffers that have come back. */
+  readonly #spare: ArrayBuffer[] = [];
+  /** Why the ingest refused a piece; nothing more can be handed to it. */
+  #failure: unknown;
 
   constructor(options: { blob: BlobRef; geometry: PieceGeometry; ingest: Ingest; clock: Clock }) {
     this.blob = options.blob;
     this.#geometry = options.geometry;
     this.#ingest = options.ingest;
     this.#clock = options.clock;
-    this.#piece = new ArrayBuffer(options.geometry.pieceLength);
+    const { pieceLength } = options.geometry;
+    this.#piece = new ArrayBuffer(pieceLength);
+    this.#maxUnderWay = Math.max(1, Math.floor(UNDER_WAY_BYTES / pieceLength));
   }
 
   /** Where the next byte belongs. */
@@ -60,14 +74,16 @@ export class RegistryRead {
    * and signed by this ingest. Throws errors of the store.
    */
   async resumeFrom(stored: StoredBlob, pieceCount: number, { signal }: { signal: AbortSignal }): Promise<void> {
-    while (this.#nextPiece < pieceCount) {
-      signal.throwIfAborted();
-      const bytes = new Uint8Array(this.#piece, 0, pieceSize(this.#geometry, this.#nextPiece));
-      await stored.read(this.offset, bytes);
-      this.#hash.update(bytes);
-      await this.#completePiece();
-      this.#ingest.progress(this.offset);
-    }
+    await this.#handingOver(async () => {
+      while (this.#nextPiece < pieceCount) {
+        signal.throwIfAborted();
+        const bytes = new Uint8Array(this.#piece, 0, pieceSize(this.#geometry, this.#nextPiece));
+        await stored.read(this.offset, bytes);
+        this.#hash.update(bytes);
+        await this.#completePiece();
+        this.#ingest.progress(this.offset);
+      }
+    });
   }
 
   /** Begins anew, for a registry that gives a blob only as a whole. Pieces that are there are not stored twice. */
@@ -86,11 +102,13 @@ export class RegistryRead {
       if (offset !== this.offset)
         throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'it sent another range than asked for' });
       if (size !== undefined && size !== this.#geometry.size) throw this.#otherSize();
-      for await (const chunk of atPace(body, { clock: this.#clock })) {
-        signal.throwIfAborted();
-        await this.#push(chunk);
-        this.#ingest.progress(this.offset);
-      }
+      await this.#handingOver(async () => {
+        for await (const chunk of atPace(body, { clock: this.#clock })) {
+          signal.throwIfAborted();
+          await this.#push(chunk);
+          this.#ingest.progress(this.offset);
+        }
+      });
       if (!this.isAtEnd) throw new AppError('REGISTRY_UNAVAILABLE', { reason: 'it closed before the end of the blob' });
     } finally {
       body.destroy();
@@ -115,10 +133,37 @@ export class RegistryRead {
     }
   }
 
+  /** Hands the piece over. It is hashed and written while the next one is read. */
   async #completePiece(): Promise<void> {
-    this.#piece = await this.#ingest.addPiece(this.#nextPiece, this.#piece);
+    this.#demandIntact();
+    const adding = this.#ingest
+      .addPiece(this.#nextPiece, this.#piece)
+      .then(
+        (buffer) => void this.#spare.push(buffer),
+        (error: unknown) => {
+          this.#failure ??= error;
+        },
+      )
+      .finally(() => this.#underWay.delete(adding));
+    this.#underWay.add(adding);
     this.#nextPiece += 1;
     this.#filled = 0;
+    if (this.#underWay.size >= this.#maxUnderWay) await Promise.race(this.#underWay);
+    this.#demandIntact();
+    this.#piece = this.#spare.pop() ?? new ArrayBuffer(this.#geometry.pieceLength);
+  }
+
+  /** Runs `read`, and waits for the pieces that it handed over. What the ingest says of them comes before any other error. */
+  async #handingOver(read: () => Promise<void>): Promise<void> {
+    this.#demandIntact();
+    const [outcome] = await Promise.allSettled([read()]);
+    await Promise.all(this.#underWay);
+    this.#demandIntact();
+    if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  #demandIntact(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   #otherSize(): AppError {

@@ -137,6 +137,28 @@ test(
 );
 
 test(
+  'a piece from the source is kept as it is and its hash told; one that is held already stays, and no other replaces it',
+  inTemporaryDirectory((directory) =>
+    withStore(directory, async (store) => {
+      const blob = testBlob();
+      const stored = await store.create(creationOf(blob));
+      const data = new ArrayBuffer(BLOCK_LENGTH);
+      new Uint8Array(data).set(pieceOf(blob, 0));
+      const taken = await stored.takePiece(0, data);
+      assert.deepEqual(Buffer.from(taken.sha256), sha256(pieceOf(blob, 0)));
+      assert.equal(taken.buffer.byteLength, BLOCK_LENGTH);
+      assert.equal(stored.proven.has(0), true);
+      const again = await stored.takePiece(0, taken.buffer);
+      assert.deepEqual(Buffer.from(again.sha256), Buffer.from(taken.sha256));
+      await assert.rejects(stored.takePiece(0, new ArrayBuffer(BLOCK_LENGTH)), { code: 'PIECE_REJECTED' });
+      await assert.rejects(stored.takePiece(1, new ArrayBuffer(10)), { code: 'PIECE_REJECTED' });
+      assert.equal(await isPieceRight(stored, blob, 0), true);
+      assert.equal(stored.bitfield.has(1), false);
+    }),
+  ),
+);
+
+test(
   'a write that makes no sense is refused',
   inTemporaryDirectory((directory) =>
     withStore(directory, async (store) => {

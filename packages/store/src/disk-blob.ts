@@ -8,7 +8,7 @@ import type { DiskHealth } from './disk-health.ts';
 import { HashFile } from './hash-file.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { BlobFds } from './piece-task.ts';
-import type { PieceWorker } from './piece-worker.ts';
+import type { PieceDone, PieceWorker } from './piece-worker.ts';
 import { footprint, HASH_LENGTH, maxHashBytes } from './quota.ts';
 import { readFully } from './read-fully.ts';
 import type { StoredBlob, VerifyResult } from './stored-blob.ts';
@@ -107,38 +107,37 @@ export class DiskBlob implements StoredBlob {
     data: ArrayBuffer,
     sha256: Uint8Array,
   ): Promise<{ verified: boolean; buffer: ArrayBuffer }> {
-    const size = this.#sizeOfPiece(index);
-    if (data.byteLength < size) throw new AppError('PIECE_REJECTED', { reason: 'the buffer is too short', index });
     if (sha256.length !== HASH_LENGTH) throw new AppError('PIECE_REJECTED', { reason: 'no SHA-256', index });
+    // A copy, because what the caller passed may be a view of a long hash list, which would be cloned as a whole.
+    const { outcome, buffer } = await this.#write(index, data, Uint8Array.from(sha256));
+    return { verified: outcome === 'verified', buffer: buffer ?? new ArrayBuffer(0) };
+  }
+
+  async takePiece(index: number, data: ArrayBuffer): Promise<{ sha256: Uint8Array; buffer: ArrayBuffer }> {
+    const { sha256, buffer } = await this.#write(index, data, undefined);
+    return { sha256: sha256 as Uint8Array, buffer: buffer ?? new ArrayBuffer(0) };
+  }
+
+  async #write(index: number, buffer: ArrayBuffer, sha256: Uint8Array | undefined): Promise<PieceDone> {
+    const size = this.#sizeOfPiece(index);
+    if (buffer.byteLength < size) throw new AppError('PIECE_REJECTED', { reason: 'the buffer is too short', index });
     this.#isDirty = true;
     try {
-      const { outcome, buffer } = await this.#useFiles(
-        (files) => {
-          const position = index * this.geometry.pieceLength;
-          // A copy, because what the caller passed may be a view of a long hash list, which would be cloned as a whole.
-          const expected = Uint8Array.from(sha256);
-          return this.#environment.worker.run({
-            kind: 'write',
-            files,
-            index,
-            position,
-            size,
-            buffer: data,
-            sha256: expected,
-          });
-        },
+      const position = index * this.geometry.pieceLength;
+      const done = await this.#useFiles(
+        (files) => this.#environment.worker.run({ kind: 'write', files, index, position, size, buffer, sha256 }),
         { isWriting: true },
       );
-      if (outcome === 'conflict') {
+      if (done.outcome === 'conflict') {
         throw new AppError('PIECE_REJECTED', { reason: 'the piece is held under another hash', index });
       }
-      if (outcome === 'verified') {
+      if (done.outcome === 'verified') {
         this.bitfield.add(index);
         this.proven.add(index);
         this.#environment.health.succeeded();
       }
       this.touch();
-      return { verified: outcome === 'verified', buffer: buffer ?? new ArrayBuffer(0) };
+      return done;
     } catch (error) {
       if (isAppError(error, 'STORE_FULL') || isAppError(error, 'STORE_FAULT')) {
         this.#environment.log.debug('store_write_failed', { swarmId: this.swarmId, pieceIndex: index, error });

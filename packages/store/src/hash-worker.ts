@@ -7,6 +7,7 @@ import type {
   ConfirmTask,
   PieceOutcome,
   PieceReply,
+  PieceResult,
   PieceTask,
   ThreadMessage,
   WriteTask,
@@ -29,7 +30,7 @@ parentPort?.postMessage(ready);
 
 function perform(task: PieceTask): PieceReply['result'] {
   try {
-    return { outcome: outcomeOf(task) };
+    return resultOf(task);
   } catch (error) {
     const fault = diskFaultOf(error);
     // A bug must not pass for a bad disk: it ends this thread, and the pending calls fail with its message.
@@ -38,21 +39,23 @@ function perform(task: PieceTask): PieceReply['result'] {
   }
 }
 
-function outcomeOf(task: PieceTask): PieceOutcome {
+function resultOf(task: PieceTask): PieceResult {
   switch (task.kind) {
-    case 'write':
-      return write(task);
+    case 'write': {
+      const bytes = new Uint8Array(task.buffer, 0, task.size);
+      const sha256 = createHash('sha256').update(bytes).digest();
+      // A copy, because a short buffer is a part of a long one, which would be cloned as a whole.
+      if (task.sha256 === undefined) return { outcome: write(task, bytes, sha256), sha256: Uint8Array.from(sha256) };
+      return { outcome: sha256.equals(task.sha256) ? write(task, bytes, sha256) : 'rejected' };
+    }
     case 'check':
-      return check(task);
+      return { outcome: check(task) };
     case 'confirm':
-      return confirm(task);
+      return { outcome: confirm(task) };
   }
 }
 
-function write({ files, index, position, size, buffer, sha256 }: WriteTask): PieceOutcome {
-  const bytes = new Uint8Array(buffer, 0, size);
-  const hash = createHash('sha256').update(bytes).digest();
-  if (!hash.equals(sha256)) return 'rejected';
+function write({ files, index, position }: WriteTask, bytes: Uint8Array, hash: Buffer): PieceOutcome {
   if ((readBitmapByte(files.bitmap, index) & maskOf(index)) !== 0) {
     return readHash(files.pieces, index).equals(hash) ? 'verified' : 'conflict';
   }

@@ -18,11 +18,11 @@ interface PieceLocation {
   readonly size: number;
 }
 
-/** Hash `buffer` and, if it matches `sha256`, store it. `buffer` is transferred there and back. */
+/** Hash `buffer` and store it, unless it does not match the `sha256` given. `buffer` is transferred there and back. */
 export interface WriteTask extends PieceLocation {
   readonly kind: 'write';
   readonly buffer: ArrayBuffer;
-  readonly sha256: Uint8Array;
+  readonly sha256: Uint8Array | undefined;
 }
 
 /** Hash what the disk holds and set or clear the piece's bit accordingly. */
@@ -42,10 +42,16 @@ export type PieceTask = WriteTask | CheckTask | ConfirmTask;
 /** How a task ended. `conflict`: the store holds this piece already, under another hash. */
 export type PieceOutcome = 'verified' | 'rejected' | 'conflict';
 
+/** What became of a task; with the hash of the piece if the task did not give it. */
+export interface PieceResult {
+  readonly outcome: PieceOutcome;
+  readonly sha256?: Uint8Array;
+}
+
 /** What the worker answers; `buffer` comes back whatever happened. */
 export interface PieceReply {
   readonly id: number;
-  readonly result: { readonly outcome: PieceOutcome } | { readonly fault: DiskFault };
+  readonly result: PieceResult | { readonly fault: DiskFault };
   readonly buffer: ArrayBuffer | undefined;
 }
 

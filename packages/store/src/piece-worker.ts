@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { AppError } from '@sealift/core';
 import { asDiskError, errorOfFault } from './disk-error.ts';
 import { Gate } from './gate.ts';
-import type { PieceOutcome, PieceTask, ThreadMessage } from './piece-task.ts';
+import type { PieceResult, PieceTask, ThreadMessage } from './piece-task.ts';
 
 /**
  * Tasks handed to the thread at once. Enough that it never idles while the main thread is busy, few enough that a crash
@@ -10,8 +10,11 @@ import type { PieceOutcome, PieceTask, ThreadMessage } from './piece-task.ts';
  */
 const MAX_IN_FLIGHT = 8;
 
+/** What became of a task, and the buffer that was lent to the thread. */
+export type PieceDone = PieceResult & { readonly buffer: ArrayBuffer | undefined };
+
 interface PendingTask {
-  readonly resolve: (done: { outcome: PieceOutcome; buffer: ArrayBuffer | undefined }) => void;
+  readonly resolve: (done: PieceDone) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -33,7 +36,7 @@ export class PieceWorker {
   #isStopped = false;
 
   /** Throws `STORE_FULL` or `STORE_FAULT`, also if the thread crashed; the buffer is lost to the caller then. */
-  run(task: PieceTask): Promise<{ outcome: PieceOutcome; buffer: ArrayBuffer | undefined }> {
+  run(task: PieceTask): Promise<PieceDone> {
     return this.#gate.run(() => this.#post(task));
   }
 
@@ -48,7 +51,7 @@ export class PieceWorker {
     await this.#thread?.worker.terminate();
   }
 
-  #post(task: PieceTask): Promise<{ outcome: PieceOutcome; buffer: ArrayBuffer | undefined }> {
+  #post(task: PieceTask): Promise<PieceDone> {
     return new Promise((resolve, reject) => {
       if (this.#isStopped) throw new AppError('STORE_CLOSED');
       const { worker, pending } = this.#start();
@@ -76,7 +79,7 @@ export class PieceWorker {
       const task = thread.pending.get(reply.id);
       thread.pending.delete(reply.id);
       if (thread.pending.size === 0) worker.unref();
-      if ('outcome' in reply.result) task?.resolve({ outcome: reply.result.outcome, buffer: reply.buffer });
+      if ('outcome' in reply.result) task?.resolve({ ...reply.result, buffer: reply.buffer });
       else task?.reject(asDiskError(errorOfFault(reply.result.fault), 'writing or checking a piece failed'));
     });
     worker.on('error', (error) => {

@@ -39,12 +39,19 @@ export interface StoredBlob extends ReadableBlob {
   readonly hashRecords: readonly Buffer[];
 
   /**
-   * Hashes the first bytes of `data`, as many as piece `index` has, and stores them only if they match: the one way in.
+   * Hashes the first bytes of `data`, as many as piece `index` has, and stores them only if they match: the way in for what
+   * somebody else has sent.
    * Takes the buffer (it is transferred) and gives it back for reuse; a call that throws keeps it. A piece that is there
    * already is verified again and left as it is. Throws `PIECE_REJECTED` if a call makes no sense or contradicts the hash
    * under which the piece is held, `STORE_FULL` when the disk is full, `STORE_FAULT` when it fails, `STORE_CLOSED`.
    */
   writePiece(index: number, data: ArrayBuffer, sha256: Uint8Array): Promise<{ verified: boolean; buffer: ArrayBuffer }>;
+
+  /**
+   * The same for whoever reads the blob at its source and makes the hashes that others check by: stores the piece as it is,
+   * and resolves with its SHA-256. Throws as {@link writePiece} does.
+   */
+  takePiece(index: number, data: ArrayBuffer): Promise<{ sha256: Uint8Array; buffer: ArrayBuffer }>;
 
   /**
    * Takes pieces out at once, and puts each back that is held under the hash given here; the others are gone. For pieces
