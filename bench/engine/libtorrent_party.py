@@ -1,11 +1,14 @@
-"""One side of a transfer by libtorrent 2. Answers lines of JSON, as bench/harness/party-side.ts does."""
+"""One side of a transfer by libtorrent 2. Answers lines of JSON, see bench/harness/party_side.py."""
 
-import json
-import resource
+import pathlib
 import sys
 import time
 
 import libtorrent as lt
+
+# Python looks for modules beside the script only.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
+from party_side import answer_questions
 
 # Nothing but TCP between the two of us, and no encryption of its own beside TLS.
 SETTINGS = {
@@ -77,17 +80,4 @@ def wait(kind, ignored=()):
         waiting.extend(session.pop_alerts())
 
 
-def usage(_order):
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return {"cpuSeconds": used.ru_utime + used.ru_stime, "peakRssMiB": used.ru_maxrss / 1024}
-
-
-HANDLERS = {"start": start, "download": download, "usage": usage}
-
-for line in sys.stdin:
-    question = json.loads(line)
-    try:
-        answer = {"id": question["id"], "result": HANDLERS[question["name"]](question["argument"])}
-    except Exception as error:  # Whatever it is, the benchmark reports it.
-        answer = {"id": question["id"], "error": "%s: %s" % (type(error).__name__, error)}
-    print(json.dumps(answer), flush=True)
+answer_questions({"start": start, "download": download})

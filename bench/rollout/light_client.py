@@ -1,4 +1,4 @@
-"""A light client on one host of a rollout. Answers lines of JSON, as bench/harness/party-side.ts does.
+"""A light client on one host of a rollout. Answers lines of JSON, see bench/harness/party_side.py.
 
 It pulls as dockerd does, and keeps nothing: CONNECT, TLS, challenge, token, manifest, three blobs at a time, each digest
 checked. It is in Python because there is one for each node: in Node, receiving 1 GiB over an HTTPS tunnel costs 4.5
@@ -10,11 +10,16 @@ import concurrent.futures
 import hashlib
 import http.client
 import json
+import pathlib
 import re
 import ssl
 import sys
 import time
 import urllib.parse
+
+# Python looks for modules beside the script only.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "harness"))
+from party_side import answer_questions
 
 # Longest wait for the next bytes, in seconds; a run that hangs says less than one that fails.
 TIMEOUT_SECONDS = 600
@@ -116,12 +121,4 @@ def pull(order):
     return {"seconds": time.time() - start, "firstByteSeconds": client.first_byte_at - start}
 
 
-HANDLERS = {"pull": pull}
-
-for line in sys.stdin:
-    question = json.loads(line)
-    try:
-        answer = {"id": question["id"], "result": HANDLERS[question["name"]](question["argument"])}
-    except Exception as error:  # Whatever it is, the benchmark reports it.
-        answer = {"id": question["id"], "error": "%s: %s" % (type(error).__name__, error)}
-    print(json.dumps(answer), flush=True)
+answer_questions({"pull": pull})
