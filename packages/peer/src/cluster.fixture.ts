@@ -84,6 +84,8 @@ export class FakeTracker {
   readonly events: { nodeId: NodeId; event: string | undefined; left: number }[] = [];
   deny: DenyList = { version: 0, nodeIds: [], revocations: [] };
   isDown = false;
+  /** How many fetch, as it tells everybody. */
+  incomplete = 0;
   /** Whom it hands out to whom; everybody to everybody unless a test says otherwise. */
   isVisible: (other: NodeId, asker: NodeId) => boolean = () => true;
 
@@ -101,7 +103,7 @@ export class FakeTracker {
       return {
         intervalMs: 60_000,
         complete: 0,
-        incomplete: 0,
+        incomplete: this.incomplete,
         peers: others.map(([id, { port }]) => ({ peerId: peerIdOf(id), host: '127.0.0.1', port })),
         ...(this.deny.version === request.denyVersion ? {} : { deny: this.deny }),
       };

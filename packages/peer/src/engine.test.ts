@@ -59,6 +59,37 @@ test('a leecher gets the whole blob from a seeder, and both then let go of each 
   assert.equal(seeder.engine.stats.bytesToPeers, blob.bytes.length);
 });
 
+test('who fetches alone asks in the order of the reader; who hears of others, or meets one, does not', async (t) => {
+  const cluster = await TestCluster.create(t);
+  const blob = cluster.blob(40);
+  cluster.tracker.isVisible = () => false;
+  /** The pieces in the order in which one that holds all is asked for them. */
+  const orderOf = async (name: string, { hasOther = false } = {}): Promise<readonly number[]> => {
+    const leecher = await cluster.peer(name, { seed: 7 });
+    const swarm = await download(leecher, blob, cluster.batches(blob));
+    if (hasOther) {
+      const eve = await cluster.credentials(nodeIdOf('eve'));
+      const other = await RawPeer.dial(leecher.engine.port, eve.tls);
+      other.greet(blob.swarmId, eve.identity.id, await cluster.mint(blob, eve));
+      await other.next('extended');
+      other.send({ type: 'have-none' }, { type: 'interested' });
+      await other.next('unchoke');
+    }
+    const asked = new Set<number>();
+    await rawHolder(cluster, blob, leecher, (index, begin, length) => {
+      asked.add(index);
+      return blockOf(blob, index, begin, length);
+    });
+    await swarm.waitForComplete({ signal: t.signal });
+    return [...asked];
+  };
+  const inOrder = Array.from({ length: 40 }, (_, index) => index);
+  assert.deepEqual(await orderOf('alone'), inOrder);
+  assert.notDeepEqual(await orderOf('in-company', { hasOther: true }), inOrder);
+  cluster.tracker.incomplete = 2;
+  assert.notDeepEqual(await orderOf('in-a-crowd'), inOrder);
+});
+
 test('five peers that each hold a different piece all finish', async (t) => {
   const cluster = await TestCluster.create(t);
   const blob = cluster.blob(5);

@@ -58,6 +58,21 @@ test('some picks go to the earliest missing piece after the reader', () => {
   assert.ok(near >= 4 && near <= 25, `${near} of 100 picks near the reader`);
 });
 
+test('who is alone picks in the order of the reader', () => {
+  const picker = new Picker({ pieceCount: 64, random: unbiased(3) });
+  for (const index of range(64)) picker.want(index);
+  const peer = picker.addPeer(bitfieldOf(64, range(64)));
+  picker.setReadPosition(60);
+  picker.isAlone = true;
+  assert.deepEqual([picker.pick(peer), picker.pick(peer)], [60, 61]);
+  picker.isAlone = false;
+  const others = range(60).map(() => picker.pick(peer) ?? -1);
+  assert.notDeepEqual(
+    others,
+    others.toSorted((a, b) => a - b),
+  );
+});
+
 test('a piece whose download came to nothing can be picked again', () => {
   const picker = new Picker({ pieceCount: 1, random: unbiased(1) });
   picker.want(0);

@@ -21,7 +21,7 @@ interface CountedPeer extends PickerPeer {
 
 /**
  * Which piece to start next: rarest first among the pieces whose signed hash is known, ties broken at random, with a
- * small bias to the earliest missing piece after the reader. Pieces that are started already are the caller's: it
+ * small bias to the earliest missing piece after the reader; in the reader's order where nobody else is fetching. Pieces that are started already are the caller's: it
  * finishes them before it asks for another.
  *
  * Pure: no clock, no I/O, randomness passed in. A pick looks at few pieces in practice and never twice at one.
@@ -31,6 +31,8 @@ export class Picker {
   readonly #peers = new Set<CountedPeer>();
   readonly #random: Random;
   #readPosition = 0;
+  /** Nobody else is fetching the blob: there is nobody to trade with, and only the reader cares for the order. */
+  isAlone = false;
 
   constructor({ pieceCount, random }: { pieceCount: number; random: Random }) {
     this.#order = new CandidateOrder({ pieceCount, random });
@@ -121,7 +123,7 @@ export class Picker {
     const peer = handle as CountedPeer;
     if (peer.candidates <= 0) return undefined;
     const fits = (index: number): boolean => peer.pieces.has(index) && (mayAsk === undefined || mayAsk(index));
-    const early = this.#random() < READ_BIAS ? this.#earliest(peer.pieces.length, fits) : undefined;
+    const early = this.isAlone || this.#random() < READ_BIAS ? this.#earliest(peer.pieces.length, fits) : undefined;
     const index = early ?? this.#order.find(fits);
     if (index !== undefined) this.unwant(index);
     return index;

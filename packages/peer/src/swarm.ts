@@ -132,6 +132,8 @@ export class Swarm implements ConnectionHost {
   /** Of those readers that can, the newest last: its credentials live longest. */
   readonly #askAgain = new Set<AskAgain>();
   readonly #ended = new AbortController();
+  /** Whether others fetched it when the tracker last said so; unknown until it does. */
+  #isCrowded = true;
   #bytesFromPeers = 0;
   #bytesToPeers = 0;
   #bytesFromFar = 0;
@@ -538,6 +540,7 @@ export class Swarm implements ConnectionHost {
     this.#connections.delete(connection);
     if (this.#byNode.get(connection.remote.id) === connection) this.#byNode.delete(connection.remote.id);
     this.#far?.remove(connection);
+    this.#lookForOthers();
     this.#fetcher.lose(connection);
     this.#seeding.leave(connection);
     if (this.#isHungry) this.#announcer.hurry();
@@ -666,8 +669,11 @@ export class Swarm implements ConnectionHost {
     return announceOf(this.blob, state, this.#environment);
   }
 
-  #answered({ peers, deny, publicInfoHash, intervalMs }: AnnounceAnswer): void {
+  #answered({ peers, incomplete, deny, publicInfoHash, intervalMs }: AnnounceAnswer): void {
     if (deny !== undefined) this.#environment.denied(deny);
+    // One of them is this node.
+    this.#isCrowded = incomplete > 1;
+    this.#lookForOthers();
     this.setPublic(publicInfoHash, intervalMs);
     const own = peerIdOf(this.#environment.self().nodeId).toString('hex');
     const others = peers
@@ -679,6 +685,13 @@ export class Swarm implements ConnectionHost {
     for (const address of others) this.#book.add(address);
     this.#dial();
     this.#patience.answered({ isEmpty: others.length === 0 });
+  }
+
+  /** Whether anybody else fetches the blob, as far as the tracker says and those show to whom we are connected. */
+  #lookForOthers(): void {
+    const lacksNothing = ({ remote, session }: Connection): boolean =>
+      remote.role === 'seeder' || session.pieces?.isFull === true;
+    this.#fetcher.picker.isAlone = !this.#isCrowded && [...this.#connections].every(lacksNothing);
   }
 
   /** Ends the connections without a grant once the swarm is not public, or not under that name. */
@@ -736,6 +749,7 @@ export class Swarm implements ConnectionHost {
     const { pieces } = connection.session;
     if (pieces === undefined) return;
     connection.handle = this.#fetcher.picker.addPeer(pieces);
+    this.#lookForOthers();
     this.#far?.holds(connection, pieces);
     for (let index = 0; index < pieces.length; index += 1) {
       if (pieces.has(index) && !this.#held.has(index)) connection.wantedCount += 1;
