@@ -98,10 +98,14 @@ export async function createBlobDirectory(root: string, description: BlobDescrip
   });
   await mkdir(paths.directory, { mode: 0o700 });
   try {
-    await createSparse(paths.data, geometry.size);
-    await createSparse(paths.pieces, HASH_LENGTH * geometry.pieceCount);
-    await createSparse(paths.bitmap, Math.ceil(geometry.pieceCount / 8));
-    await createSparse(paths.hashes, 0);
+    // At once, because a pull waits for them.
+    const made = await Promise.allSettled([
+      createSparse(paths.data, geometry.size),
+      createSparse(paths.pieces, HASH_LENGTH * geometry.pieceCount),
+      createSparse(paths.bitmap, Math.ceil(geometry.pieceCount / 8)),
+      createSparse(paths.hashes, 0),
+    ]);
+    for (const each of made) if (each.status === 'rejected') throw each.reason;
     await writeFileAtomic(paths.meta, formatMeta(description));
   } catch (error) {
     await rm(paths.directory, { recursive: true, force: true });

@@ -123,12 +123,12 @@ async function openWith(
   { data, pieces, bitmap }: BlobFilePaths,
   flags: 'r' | 'r+',
 ): Promise<Omit<BlobFds, 'isReadOnly'>> {
-  const opened: number[] = [];
-  try {
-    for (const path of [data, pieces, bitmap]) opened.push(await open(path, flags));
-  } catch (error) {
+  const tries = await Promise.allSettled([data, pieces, bitmap].map((path) => open(path, flags)));
+  const opened = tries.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  for (const each of tries) {
+    if (each.status === 'fulfilled') continue;
     opened.forEach(closeOne);
-    throw error;
+    throw each.reason;
   }
   const [dataFd = -1, piecesFd = -1, bitmapFd = -1] = opened;
   return { data: dataFd, pieces: piecesFd, bitmap: bitmapFd };
