@@ -4,12 +4,14 @@ import { readMeta, writeMeta } from './meta.ts';
 
 /**
  * The version of what is pushed to nodes, denials and revocations together. Held in memory, and read again when another
- * process has changed the database, which costs one pragma per question.
+ * process has changed the database. Whether it has is asked once in a turn of the event loop: the question takes locks of
+ * the file system, and each announce has four of them.
  */
 export class PushVersion {
   readonly #database: DatabaseSync;
   readonly #dataVersion: ReturnType<DatabaseSync['prepare']>;
   #seenDataVersion: unknown;
+  #isAsked = false;
   #current: number;
 
   constructor(database: DatabaseSync) {
@@ -18,13 +20,9 @@ export class PushVersion {
     this.#current = this.#read();
   }
 
-  /** Grows with each change, whoever made it. */
+  /** Grows with each change, whoever made it: by this process at once, by another one with the next turn of the event loop. */
   get current(): number {
-    const dataVersion = this.#dataVersion.get()?.['data_version'];
-    if (dataVersion !== this.#seenDataVersion) {
-      this.#seenDataVersion = dataVersion;
-      this.#current = this.#read();
-    }
+    if (!this.#isAsked) this.#ask();
     return this.#current;
   }
 
@@ -37,6 +35,18 @@ export class PushVersion {
     });
     this.#current = this.#read();
     return isChanged;
+  }
+
+  #ask(): void {
+    const dataVersion = this.#dataVersion.get()?.['data_version'];
+    if (dataVersion !== this.#seenDataVersion) {
+      this.#seenDataVersion = dataVersion;
+      this.#current = this.#read();
+    }
+    this.#isAsked = true;
+    setImmediate(() => {
+      this.#isAsked = false;
+    }).unref();
   }
 
   #read(): number {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { parseClusterId, parseDigest, parseRegistryHost, parseRepository } from '@sealift/core';
 import { FakeClock, nodeIdOf } from '@sealift/testkit';
 import { openTrackerState } from './tracker-state.ts';
@@ -91,7 +92,7 @@ test('with a passphrase no private key is on the disk, and without it nothing op
   });
 });
 
-test('tokens and denials of another process count at once', async () => {
+test('tokens of another process count at once, and its denials with the next turn of the event loop', async () => {
   await withDirectory(async (dataDirectory) => {
     const clock = new FakeClock();
     const tracker = await openTrackerState({ dataDirectory, clusterId, clock });
@@ -106,9 +107,11 @@ test('tokens and denials of another process count at once', async () => {
     assert.equal(tracker.denyList.has(mallory), false);
     assert.equal(cli.denyList.deny(mallory, { reason: 'stolen' }), true);
     assert.equal(cli.denyList.deny(mallory), false);
+    await setImmediate();
     assert.equal(tracker.denyList.has(mallory), true);
     assert.deepEqual(tracker.pushed.current, { version: 1, nodeIds: [mallory], revocations: [] });
     cli.denyList.allow(mallory);
+    await setImmediate();
     assert.deepEqual(tracker.pushed.current, { version: 2, nodeIds: [], revocations: [] });
     assert.deepEqual(changes, [
       { added: [{ nodeId: mallory, reason: 'stolen', deniedAt: clock.now() }], removed: [] },
@@ -137,7 +140,7 @@ const repositoryOf = (name: string) => ({
 });
 const digest = parseDigest(`sha256:${'a'.repeat(64)}`);
 
-test('a revocation by another process counts at once and is pushed under a new version, until no older grant can live', async () => {
+test('a revocation by another process counts with the next turn of the event loop and is pushed under a new version, until no older grant can live', async () => {
   await withDirectory(async (dataDirectory) => {
     const clock = new FakeClock();
     const tracker = await openTrackerState({ dataDirectory, clusterId, clock });
@@ -147,6 +150,7 @@ test('a revocation by another process counts at once and is pushed under a new v
     const right = { ...repositoryOf('team/app'), digest, authTime: clock.now() };
     const { version } = tracker.pushed.current;
     const revocation = cli.revocations.revoke(repositoryOf('team/app'));
+    await setImmediate();
     assert.equal(tracker.revocations.covers(right), true);
     assert.equal(tracker.revocations.covers({ ...right, authTime: clock.now() + 1_000 }), false);
     assert.deepEqual(tracker.pushed.current, { version: version + 1, nodeIds: [], revocations: [revocation] });

@@ -6,13 +6,12 @@ export interface AnnouncedPeer {
   readonly nodeId: NodeId;
   readonly host: string;
   readonly port: number;
+  /**
+   * What it looks like on the wire, once it was worked out: an entry of the swarm table is handed out about as often as an
+   * answer holds peers before its node announces again. Kept here, because a map beside it is another place to look for.
+   */
+  encoded?: string | undefined;
 }
-
-/**
- * What each peer looks like on the wire. An entry of the swarm table is handed out about as often as an answer holds peers
- * before its node announces again, and it takes this with it when it goes.
- */
-const encodedPeers = new WeakMap<AnnouncedPeer, string>();
 
 /** What the extras of each answer look like on the wire: most answers carry the same ones, and a whole deny list is long. */
 const encodedExtras = new WeakMap<AnnounceExtras, string>();
@@ -33,7 +32,7 @@ export function encodeAnnounce({
   extras: AnnounceExtras;
 }): string {
   let list = '';
-  for (const peer of peers) list += encodedPeer(peer);
+  for (const peer of peers) list += peer.encoded ?? encodePeer(peer);
   const rest = encodedRest(extras);
   // BEP 3: keys in the order of their bytes. The extras are a dictionary whose frame is taken off.
   return `d8:completei${complete}e10:incompletei${incomplete}e8:intervali${interval}e5:peersl${list}e${rest.slice(1)}`;
@@ -47,9 +46,7 @@ function encodedRest(extras: AnnounceExtras): string {
   return encoded;
 }
 
-function encodedPeer(peer: AnnouncedPeer): string {
-  const known = encodedPeers.get(peer);
-  if (known !== undefined) return known;
+function encodePeer(peer: AnnouncedPeer): string {
   const { nodeId, host, port } = peer;
   const entries: [string, BencodeInput][] = [
     ['peer id', peerIdOf(nodeId)],
@@ -57,7 +54,7 @@ function encodedPeer(peer: AnnouncedPeer): string {
     ['port', port],
   ];
   const encoded = encode(new Map(entries));
-  encodedPeers.set(peer, encoded);
+  peer.encoded = encoded;
   return encoded;
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import querystring from 'node:querystring';
 import { test } from 'node:test';
 import { encodeAnnounceQuery } from '@sealift/bittorrent';
 import { AppError, parseSwarmId } from '@sealift/core';
@@ -35,6 +36,22 @@ test('escapes are read as bytes in either case, and what is no escape stands as 
   assert.equal(
     parseScrapeQuery(query),
     `${bytes.map((encoded) => encoded.slice(1)).join('')}ff${Buffer.from('%').toString('hex')}`,
+  );
+});
+
+test('what is escaped is read as forms are, names as well as values', () => {
+  const byte = fc.constantFrom('%41', '%fF', '%', '+', '=', 'i', 'é');
+  fc.assert(
+    fc.property(fc.array(byte, { minLength: 20, maxLength: 20 }), (bytes) => {
+      const [expected] = Object.values(
+        querystring.parse(`x=${bytes.join('')}`, '&', '=', { decodeURIComponent: unescape }),
+      );
+      assert.equal(
+        parseScrapeQuery(`%69nfo_hash=${bytes.join('')}`),
+        Buffer.from(String(expected), 'latin1').toString('hex'),
+      );
+    }),
+    { seed: 9, numRuns: 300 },
   );
 });
 

@@ -1,5 +1,4 @@
 import { isIP } from 'node:net';
-import querystring from 'node:querystring';
 import { AppError, isAppError, parseSwarmId, parseZone, type SwarmId, type Zone } from '@sealift/core';
 
 /** Query parameters read from one announce; an honest one has about a dozen. */
@@ -50,28 +49,39 @@ export function parseScrapeQuery(query: string): SwarmId {
   return swarmIdOfBytes(single(parseQuery(query), 'info_hash'));
 }
 
-type Fields = NodeJS.Dict<string | string[]>;
+/** Parameters by name, their values still escaped: half of what an announce says is of no interest. */
+type Fields = ReadonlyMap<string, string | typeof AMBIGUOUS>;
+
+/** The value of a parameter that is there more than once. */
+const AMBIGUOUS = Symbol('ambiguous');
 
 function parseQuery(query: string): Fields {
-  return querystring.parse(query, '&', '=', {
-    maxKeys: MAX_PARAMETERS,
-    // Binary values are percent-encoded bytes, not UTF-8 (BEP 3).
-    decodeURIComponent: percentDecode,
-  });
+  const fields = new Map<string, string | typeof AMBIGUOUS>();
+  for (const parameter of query.split('&', MAX_PARAMETERS)) {
+    const split = parameter.indexOf('=');
+    const name = percentDecode(split === -1 ? parameter : parameter.slice(0, split));
+    const value = split === -1 ? '' : parameter.slice(split + 1);
+    fields.set(name, fields.has(name) ? AMBIGUOUS : value);
+  }
+  return fields;
 }
 
-/** Leaves what is no escape as it stands. By character codes, because every announce has 40 escapes. */
+/**
+ * The bytes of a name or a value, one character each (BEP 3), a plus for a space as in forms. Leaves what is no escape as it
+ * stands. By character codes, because every announce has 20 escapes that count.
+ */
 function percentDecode(text: string): string {
   let decoded = '';
   let start = 0;
-  for (let at = text.indexOf('%'); at !== -1; at = text.indexOf('%', at + 1)) {
-    const code = hexDigit(text.charCodeAt(at + 1)) * 16 + hexDigit(text.charCodeAt(at + 2));
+  const escaped = text.includes('+') ? text.replaceAll('+', ' ') : text;
+  for (let at = escaped.indexOf('%'); at !== -1; at = escaped.indexOf('%', at + 1)) {
+    const code = hexDigit(escaped.charCodeAt(at + 1)) * 16 + hexDigit(escaped.charCodeAt(at + 2));
     if (Number.isNaN(code)) continue;
-    decoded += text.slice(start, at) + String.fromCharCode(code);
+    decoded += escaped.slice(start, at) + String.fromCharCode(code);
     start = at + 3;
     at += 2;
   }
-  return decoded + text.slice(start);
+  return start === 0 ? escaped : decoded + escaped.slice(start);
 }
 
 /** The value of a hexadecimal digit; `NaN` for any other character, and past the end. */
@@ -82,10 +92,10 @@ function hexDigit(code: number): number {
 }
 
 function single(fields: Fields, name: string): string | undefined {
-  const value = fields[name];
+  const value = fields.get(name);
   // Two values for one parameter: two readers could choose differently.
-  if (Array.isArray(value)) throw invalid(name);
-  return value;
+  if (value === AMBIGUOUS) throw invalid(name);
+  return value === undefined ? undefined : percentDecode(value);
 }
 
 function integer(fields: Fields, name: string, { min, max }: { min: number; max: number }): number | undefined {

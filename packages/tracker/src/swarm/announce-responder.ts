@@ -15,6 +15,8 @@ export interface AnnounceResponse {
   readonly extras: AnnounceExtras;
 }
 
+const HEADERS = { 'content-type': 'text/plain', 'cache-control': 'no-store' };
+
 interface Admitted {
   readonly swarmId: SwarmId;
   readonly isCompact: boolean;
@@ -58,12 +60,12 @@ export class AnnounceResponder {
 
   /** Writes `response` to a request that was admitted for `swarmId`. */
   respond(request: IncomingMessage, response: ServerResponse, admitted: Admitted): void {
-    response.setHeader('content-type', 'text/plain');
-    response.setHeader('cache-control', 'no-store');
     if (!admitted.isCompact) {
-      response.end(encodeAnnounce(admitted.response), 'latin1');
+      const body = encodeAnnounce(admitted.response);
+      response.writeHead(200, { ...HEADERS, 'content-length': body.length }).end(body, 'latin1');
       return;
     }
+    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     this.#admitted.set(request, admitted);
     try {
       this.#server.onHttpRequest(request, response, { action: 'announce', trustProxy: false });

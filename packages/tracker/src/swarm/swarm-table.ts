@@ -180,20 +180,18 @@ export class SwarmTable {
     return Math.max(this.#intervalMs, (this.#entriesOf.get(nodeId) ?? 0) * paceMs);
   }
 
-  #place(
-    { swarmId, nodeId, host, port, zone, isComplete, wanted }: Announce,
-    expiresAt: number,
-  ): SwarmPeer | undefined {
+  #place(announce: Announce, expiresAt: number): SwarmPeer | undefined {
+    const { swarmId, nodeId, host, port, zone, isComplete, wanted } = announce;
     const swarm = this.#swarms.get(swarmId);
     const known = swarm?.get(nodeId);
     const isKnown = known !== undefined;
     if (!isKnown && !this.#hasRoom(swarm, nodeId)) return undefined;
-    const peer = { nodeId, host, port, zone, isComplete, expiresAt };
-    if (swarm !== undefined && isKnown && isSame(known, peer)) {
+    if (swarm !== undefined && isKnown && isSame(known, announce)) {
       // The same object, so that whatever was worked out for it still holds.
-      swarm.renew(known, { expiresAt: peer.expiresAt, isSeeking: wanted > 0 });
+      swarm.renew(known, { expiresAt, isSeeking: wanted > 0 });
       return known;
     }
+    const peer = { nodeId, host, port, zone, isComplete, expiresAt, encoded: undefined };
     if (swarm === undefined) {
       const created = new Swarm();
       created.put(peer, { isSeeking: wanted > 0 });
@@ -235,6 +233,6 @@ export class SwarmTable {
   }
 }
 
-function isSame(a: SwarmPeer, b: SwarmPeer): boolean {
+function isSame(a: SwarmPeer, b: Announce): boolean {
   return a.host === b.host && a.port === b.port && a.zone === b.zone && a.isComplete === b.isComplete;
 }

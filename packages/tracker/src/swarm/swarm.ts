@@ -1,13 +1,11 @@
 import type { NodeId } from '@sealift/core';
+import type { AnnouncedPeer } from './announce-encoding.ts';
 import type { HandoutPeer } from './handout.ts';
 import type { PeerList } from './peer-list.ts';
 import { ZonePeers } from './zone-peers.ts';
 
 /** One node in one swarm, as its last announce left it. */
-export interface SwarmPeer extends HandoutPeer {
-  readonly nodeId: NodeId;
-  readonly host: string;
-  readonly port: number;
+export interface SwarmPeer extends HandoutPeer, AnnouncedPeer {
   readonly isComplete: boolean;
   /** When it is forgotten unless it announces again, in ms. */
   expiresAt: number;
