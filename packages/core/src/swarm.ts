@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { RegistryHost } from './blob.ts';
 import type { Digest } from './digest.ts';
 import type { ClusterId, SwarmId } from './ids.ts';
@@ -9,12 +9,12 @@ import type { ClusterId, SwarmId } from './ids.ts';
  * part of it because a registry vouches only for what it holds itself (docs/protocol.md, "Swarm id").
  */
 export function swarmIdOf(clusterId: ClusterId, registry: RegistryHost, digest: Digest): SwarmId {
-  const hash = createHash('sha256');
+  const parts: Buffer[] = [];
   for (const field of ['sealift/1', clusterId, registry, digest]) {
     const bytes = Buffer.from(field, 'utf8');
     const length = Buffer.alloc(4);
     length.writeUInt32BE(bytes.length);
-    hash.update(length).update(bytes);
+    parts.push(length, bytes);
   }
-  return hash.digest('hex').slice(0, 40) as SwarmId;
+  return hash('sha256', Buffer.concat(parts)).slice(0, 40) as SwarmId;
 }

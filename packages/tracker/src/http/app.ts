@@ -84,8 +84,9 @@ export async function createApp({
     await calls.finished({ timeoutMs: STOP_TIMEOUT_MS });
     connections.cutAll();
   });
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     void reply.header('cache-control', 'no-store');
+    done();
   });
   app.setNotFoundHandler(() => {
     throw new AppError('NOT_FOUND');

@@ -10,13 +10,23 @@ export type WireOffer = Extract<JoinAnswer, { verdict: 'granted' }>['offer'];
 
 /** What the seeder offers, in time and in any case: a seeder that fails or hangs offers nothing, and the right stands. */
 export async function seedOffer(seeder: Seeder, request: SeedRequest, { log }: { log: Logger }): Promise<WireOffer> {
-  const signal = AbortSignal.timeout(SEEDER_DEADLINE_MS);
+  const deadline = new AbortController();
+  const late = Promise.withResolvers<never>();
+  // Not by a signal with a timeout of its own, which would stay for its ten seconds: joins come by the thousand.
+  const timer = setTimeout(() => {
+    const error = new DOMException('the seeder took too long', 'TimeoutError');
+    deadline.abort(error);
+    late.reject(error);
+  }, SEEDER_DEADLINE_MS).unref();
   try {
     // Raced, because the deadline must hold for a seeder that does not listen to it too.
-    return wireOffer(await Promise.race([seeder.offer(request, { signal }), rejectionOf(signal)]), request.size);
+    const offer = await Promise.race([seeder.offer(request, { signal: deadline.signal }), late.promise]);
+    return wireOffer(offer, request.size);
   } catch (error) {
     log.warn('ingest_failed', { swarmId: request.swarmId, error });
     return wireOffer({ kind: 'none', reason: 'the seeder did not answer' }, request.size);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -34,10 +44,4 @@ function wireOffer(offer: SeedOffer, size: number | undefined): WireOffer {
     case 'none':
       return { kind: 'none', reason: offer.reason, ...(size === undefined ? {} : { size }) };
   }
-}
-
-function rejectionOf(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-  });
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { BlobRef, Clock } from '@sealift/core';
 import type { Verdict } from './verdict.ts';
 
@@ -17,8 +17,7 @@ export type VerdictKey = string & { readonly __brand: 'VerdictKey' };
 /** The key of a verdict. Holds a hash of the credential, so that a memory dump of the cache gives no token away. */
 export function verdictKey(blob: BlobRef, authorization: string | undefined): VerdictKey {
   // No registry, repository or digest holds a space, so no two of these lists look the same.
-  const credential =
-    authorization === undefined ? 'anonymous' : createHash('sha256').update(authorization).digest('base64url');
+  const credential = authorization === undefined ? 'anonymous' : hash('sha256', authorization, 'base64url');
   return `${credential} ${blob.registry} ${blob.repository} ${blob.digest}` as VerdictKey;
 }
 
