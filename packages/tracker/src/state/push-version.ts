@@ -44,9 +44,10 @@ export class PushVersion {
       this.#current = this.#read();
     }
     this.#isAsked = true;
+    // Not unreferenced: the loop would wait for the next request first, and that one would be answered by what was known before.
     setImmediate(() => {
       this.#isAsked = false;
-    }).unref();
+    });
   }
 
   #read(): number {
