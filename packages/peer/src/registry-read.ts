@@ -158,6 +158,8 @@ export class RegistryRead {
     this.#demandIntact();
     const [outcome] = await Promise.allSettled([read()]);
     await Promise.all(this.#underWay);
+    // A read that waits for another body holds one piece in memory.
+    this.#spare.length = 0;
     this.#demandIntact();
     if (outcome.status === 'rejected') throw outcome.reason;
   }
