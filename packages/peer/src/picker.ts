@@ -21,8 +21,8 @@ interface CountedPeer extends PickerPeer {
 
 /**
  * Which piece to start next: rarest first among the pieces whose signed hash is known, ties broken at random, with a
- * small bias to the earliest missing piece after the reader; in the reader's order where nobody else is fetching. Pieces that are started already are the caller's: it
- * finishes them before it asks for another.
+ * small bias to the earliest missing piece after the reader; in the reader's order where nobody else is fetching. Pieces
+ * that are started already are the caller's: it finishes them before it asks for another.
  *
  * Pure: no clock, no I/O, randomness passed in. A pick looks at few pieces in practice and never twice at one.
  */

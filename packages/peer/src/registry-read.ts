@@ -14,8 +14,8 @@ import type { Ingest } from './ingest.ts';
 import { atPace } from './registry-pace.ts';
 
 /**
- * Bytes of pieces that are on their way into the store while the next ones are read, at most, but at least one piece: with
- * two more the disk never waits for the registry nor the registry for the disk.
+ * Bytes of pieces that are on their way into the store while the next one is read, at most, but always one piece. Enough
+ * that neither disk nor registry waits for the other from piece to piece; each read holds so much memory.
  */
 const UNDER_WAY_BYTES = 2 * 1024 * 1024;
 

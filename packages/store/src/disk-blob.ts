@@ -115,6 +115,7 @@ export class DiskBlob implements StoredBlob {
 
   async takePiece(index: number, data: ArrayBuffer): Promise<{ sha256: Uint8Array; buffer: ArrayBuffer }> {
     const { sha256, buffer } = await this.#write(index, data, undefined);
+    // The worker tells the hash wherever it was not given.
     return { sha256: sha256 as Uint8Array, buffer: buffer ?? new ArrayBuffer(0) };
   }
 

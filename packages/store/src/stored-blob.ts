@@ -40,10 +40,10 @@ export interface StoredBlob extends ReadableBlob {
 
   /**
    * Hashes the first bytes of `data`, as many as piece `index` has, and stores them only if they match: the way in for what
-   * somebody else has sent.
-   * Takes the buffer (it is transferred) and gives it back for reuse; a call that throws keeps it. A piece that is there
-   * already is verified again and left as it is. Throws `PIECE_REJECTED` if a call makes no sense or contradicts the hash
-   * under which the piece is held, `STORE_FULL` when the disk is full, `STORE_FAULT` when it fails, `STORE_CLOSED`.
+   * a peer has sent. Takes the buffer (it is transferred) and gives it back for reuse; a call that throws keeps it. A piece
+   * that is there already is verified again and left as it is. Throws `PIECE_REJECTED` if a call makes no sense or
+   * contradicts the hash under which the piece is held, `STORE_FULL` when the disk is full, `STORE_FAULT` when it fails,
+   * `STORE_CLOSED`.
    */
   writePiece(index: number, data: ArrayBuffer, sha256: Uint8Array): Promise<{ verified: boolean; buffer: ArrayBuffer }>;
 
