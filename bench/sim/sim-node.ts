@@ -1,7 +1,7 @@
 import type { BlockRange } from '@sealift/bittorrent';
 import { Bitfield, BLOCK_LENGTH, type NodeId } from '@sealift/core';
 import { AddressBook } from '../../packages/peer/src/address-book.ts';
-import { DEFAULT_LIMITS } from '../../packages/peer/src/limits.ts';
+import { DEFAULT_LIMITS, dialTarget } from '../../packages/peer/src/limits.ts';
 import { Picker } from '../../packages/peer/src/picker.ts';
 import { RequestScheduler } from '../../packages/peer/src/request-scheduler.ts';
 import { RequestWindow } from '../../packages/peer/src/request-window.ts';
@@ -382,7 +382,8 @@ export class SimNode {
   #dial(): void {
     if (this.isSeeder || this.held.isFull) return;
     // All that are open and all that are being dialled count, whoever dialled.
-    while (this.links.size + this.#dialling < LIMITS.dialTargetPerSwarm && this.#dialling < LIMITS.maxDials) {
+    const target = dialTarget(LIMITS, this.#world.queue.now() - this.joinedAt);
+    while (this.links.size + this.#dialling < target && this.#dialling < LIMITS.maxDials) {
       const address = this.#book.next(({ host }) => !this.links.has(this.#known.get(host) as SimNode));
       const remote = address === undefined ? undefined : this.#known.get(address.host);
       if (address === undefined || remote === undefined) return;

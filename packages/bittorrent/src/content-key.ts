@@ -1,8 +1,6 @@
-import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-import { AppError } from '@sealift/core';
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { AppError, ES256_LENGTH, signEs256, verifyEs256 } from '@sealift/core';
 
-/** Bytes of an ES256 signature: r and s, 32 bytes each (IEEE P1363; RFC 7518 §3.4). */
-export const SIGNATURE_LENGTH = 64;
 /** Bytes of a key id: enough to choose among the few keys of a cluster. A wrong choice only makes a signature fail. */
 export const KEY_ID_LENGTH = 8;
 
@@ -18,7 +16,7 @@ export interface PublicJwkLike {
 export interface ContentSigner {
   /** First {@link KEY_ID_LENGTH} bytes of the key's RFC 7638 SHA-256 thumbprint. */
   readonly keyId: Buffer;
-  /** ES256 over SHA-256 of `bytes`, as {@link SIGNATURE_LENGTH} bytes. */
+  /** ES256 over SHA-256 of `bytes`, as {@link ES256_LENGTH} bytes. */
   sign(bytes: Uint8Array): Buffer;
 }
 
@@ -34,7 +32,7 @@ export function createContentSigner(privateKey: KeyObject): ContentSigner {
   const keyId = keyIdOf(checkedPublicKey(createPublicKey(privateKey)));
   return {
     keyId,
-    sign: (bytes) => sign('sha256', bytes, { key: privateKey, dsaEncoding: 'ieee-p1363' }),
+    sign: (bytes) => signEs256(bytes, privateKey),
   };
 }
 
@@ -44,8 +42,7 @@ export function createContentVerifier(jwks: readonly PublicJwkLike[]): ContentVe
   return {
     verify: (keyId, bytes, signature) => {
       const key = keys.get(Buffer.from(keyId).toString('hex'));
-      if (key === undefined || signature.length !== SIGNATURE_LENGTH) return false;
-      return verify('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }, signature);
+      return key !== undefined && verifyEs256(bytes, key, signature);
     },
   };
 }

@@ -3,12 +3,13 @@ import {
   type Digest,
   digestBytes,
   digestFromSha256,
+  ES256_LENGTH,
   type PieceGeometry,
   parseSwarmId,
   pieceGeometry,
   type SwarmId,
 } from '@sealift/core';
-import { type ContentSigner, type ContentVerifier, KEY_ID_LENGTH, SIGNATURE_LENGTH } from './content-key.ts';
+import { type ContentSigner, type ContentVerifier, KEY_ID_LENGTH } from './content-key.ts';
 import { MAX_PIECE_COUNT } from './message.ts';
 
 /** Bytes of one piece hash (SHA-256). */
@@ -66,9 +67,9 @@ export function signHashBatch(batch: HashBatch, signer: ContentSigner): Buffer {
  */
 export function openHashBatch(bytes: Uint8Array, verifier: ContentVerifier): HashBatch {
   const batch = decodeUnverified(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
-  const signed = Buffer.concat([SIGNATURE_CONTEXT, bytes.subarray(SIGNATURE_LENGTH)]);
+  const signed = Buffer.concat([SIGNATURE_CONTEXT, bytes.subarray(ES256_LENGTH)]);
   const keyId = bytes.subarray(OFFSET.keyId, OFFSET.keyId + KEY_ID_LENGTH);
-  if (!verifier.verify(keyId, signed, bytes.subarray(0, SIGNATURE_LENGTH))) throw invalid('not signed by this cluster');
+  if (!verifier.verify(keyId, signed, bytes.subarray(0, ES256_LENGTH))) throw invalid('not signed by this cluster');
   return batch;
 }
 
@@ -85,7 +86,7 @@ function encodeUnsigned(batch: HashBatch, keyId: Uint8Array): Buffer {
   frame.writeUInt32BE(batch.hashes.length / HASH_LENGTH, OFFSET.count);
   frame.writeUInt8((batch.isComplete ? FLAG_COMPLETE : 0) | (batch.isWithdrawn ? FLAG_WITHDRAWN : 0), OFFSET.flags);
   frame.set(batch.hashes, OFFSET.hashes);
-  return frame.subarray(SIGNATURE_LENGTH);
+  return frame.subarray(ES256_LENGTH);
 }
 
 function decodeUnverified(bytes: Buffer): HashBatch {

@@ -1,10 +1,10 @@
-import { AppError, MAX_BLOB_SIZE, type SwarmId } from '@sealift/core';
-import { type ContentSigner, type ContentVerifier, KEY_ID_LENGTH, SIGNATURE_LENGTH } from './content-key.ts';
+import { AppError, ES256_LENGTH, MAX_BLOB_SIZE, type SwarmId } from '@sealift/core';
+import { type ContentSigner, type ContentVerifier, KEY_ID_LENGTH } from './content-key.ts';
 
 /** Keeps a signature over progress from meaning anything in another use of the key (docs/protocol.md, `sl_progress`). */
 const SIGNATURE_CONTEXT = Buffer.from('sealift/progress/1\0', 'latin1');
 
-const OFFSET = { keyId: SIGNATURE_LENGTH, swarmId: 72, bytesRead: 92 } as const;
+const OFFSET = { keyId: ES256_LENGTH, swarmId: 72, bytesRead: 92 } as const;
 const PROGRESS_LENGTH = 100;
 
 /** How far a seeder has read a blob. */
@@ -20,7 +20,7 @@ export function signProgress({ swarmId, bytesRead }: Progress, signer: ContentSi
   payload.set(signer.keyId, OFFSET.keyId);
   payload.write(swarmId, OFFSET.swarmId, 'hex');
   payload.writeBigUInt64BE(BigInt(bytesRead), OFFSET.bytesRead);
-  payload.set(signer.sign(Buffer.concat([SIGNATURE_CONTEXT, payload.subarray(SIGNATURE_LENGTH)])));
+  payload.set(signer.sign(Buffer.concat([SIGNATURE_CONTEXT, payload.subarray(ES256_LENGTH)])));
   return payload;
 }
 
@@ -41,9 +41,9 @@ export function claimedProgress(payload: Uint8Array): number {
 export function openProgress(payload: Uint8Array, swarmId: SwarmId, verifier: ContentVerifier): Progress {
   const bytesRead = claimedProgress(payload);
   const isOurs = viewOf(payload).toString('hex', OFFSET.swarmId, OFFSET.bytesRead) === swarmId;
-  const signed = Buffer.concat([SIGNATURE_CONTEXT, payload.subarray(SIGNATURE_LENGTH)]);
+  const signed = Buffer.concat([SIGNATURE_CONTEXT, payload.subarray(ES256_LENGTH)]);
   const keyId = payload.subarray(OFFSET.keyId, OFFSET.keyId + KEY_ID_LENGTH);
-  if (!isOurs || !verifier.verify(keyId, signed, payload.subarray(0, SIGNATURE_LENGTH))) {
+  if (!isOurs || !verifier.verify(keyId, signed, payload.subarray(0, ES256_LENGTH))) {
     throw new AppError('FRAME_INVALID', { reason: 'progress that is not signed for this swarm' });
   }
   return { swarmId, bytesRead };

@@ -5,6 +5,7 @@ import { useCompileCache } from './compile-cache.ts';
 import { type ConfigOf, type FlagValues, type OptionTable, parseConfig } from './config.ts';
 import { EndRequest, endOfProcess } from './end-of-process.ts';
 import { describeFailure, EXIT_USAGE } from './failure.ts';
+import { fitHeapToBuffers } from './heap.ts';
 import {
   AUDIT_OPTIONS,
   CA_OPTIONS,
@@ -30,7 +31,6 @@ import {
   TRACKER_OPTIONS,
   UNINSTALL_OPTIONS,
 } from './options.ts';
-import { keepYoungGenerationSmall } from './young-generation.ts';
 
 /** Node that type stripping and the TLS defaults are tested with. */
 const MINIMUM_NODE_MAJOR = 24;
@@ -257,7 +257,7 @@ add(
 
 /** What a process that runs for long does before its code is loaded. */
 function prepareService(dataDirectory: string): void {
-  keepYoungGenerationSmall();
+  fitHeapToBuffers();
   useCompileCache(dataDirectory);
 }
 

@@ -20,6 +20,7 @@ export {
 export { type Clock, systemClock } from './clock.ts';
 export { type Digest, digestBytes, digestFromSha256, isDigest, parseDigest } from './digest.ts';
 export { AppError, ERROR_CODES, type ErrorCode, type ErrorDetails, isAppError } from './errors.ts';
+export { ES256_LENGTH, signEs256, verifyEs256 } from './es256.ts';
 export {
   BLOCK_LENGTH,
   blockCount,

@@ -1,9 +1,6 @@
 import { type ContentVerifier, HASH_LENGTH, type HashBatch, HashList, openHashBatch } from '@sealift/bittorrent';
-import { Bitfield, keptBytes, type Logger } from '@sealift/core';
+import { Bitfield, ES256_LENGTH, keptBytes, type Logger } from '@sealift/core';
 import type { StoredBlob } from '@sealift/store';
-
-/** Bytes of the signature at the start of a batch (docs/protocol.md, `sl_hashes`). */
-const SIGNATURE_LENGTH = 64;
 
 interface Kept {
   readonly record: Buffer;
@@ -128,5 +125,5 @@ export class HashKeeper {
 }
 
 function signatureOf(record: Uint8Array): string {
-  return Buffer.from(record.buffer, record.byteOffset, Math.min(record.length, SIGNATURE_LENGTH)).toString('latin1');
+  return Buffer.from(record.buffer, record.byteOffset, Math.min(record.length, ES256_LENGTH)).toString('latin1');
 }

@@ -12,8 +12,12 @@ export interface PeerLimits {
   readonly maxConnections: number;
   /** Connections of one swarm: enough for rarest first to see the swarm, few enough that haves stay cheap. @default 40 */
   readonly maxConnectionsPerSwarm: number;
-  /** A leecher dials until it has this many; the rest of the places is for those who dial us. @default 8 */
+  /** A leecher dials until it has this many; the rest of the places is for those who dial us. @default 6 */
   readonly dialTargetPerSwarm: number;
+  /** The same at first: most layers are small, and a connection costs as much CPU time as a megabyte. @default 3 */
+  readonly firstDialTargetPerSwarm: number;
+  /** How long that is enough, in ms. Who still fetches then has a large blob, or peers with slow links. @default 500 */
+  readonly firstDialTargetMs: number;
   /** Dials under way at once. A TLS handshake costs about 1 ms of CPU at each end. @default 16 */
   readonly maxDials: number;
   /** Accepted connections that have not shown a valid grant yet. @default 64 */
@@ -110,11 +114,18 @@ export interface PeerLimits {
   readonly tickMs: number;
 }
 
+/** Connections until which a leecher dials that has been fetching for `fetchingMs`. */
+export function dialTarget(limits: PeerLimits, fetchingMs: number): number {
+  return fetchingMs < limits.firstDialTargetMs ? limits.firstDialTargetPerSwarm : limits.dialTargetPerSwarm;
+}
+
 /** The defaults of {@link PeerLimits}. */
 export const DEFAULT_LIMITS: PeerLimits = Object.freeze({
   maxConnections: 300,
   maxConnectionsPerSwarm: 40,
-  dialTargetPerSwarm: 8,
+  dialTargetPerSwarm: 6,
+  firstDialTargetPerSwarm: 3,
+  firstDialTargetMs: 500,
   maxDials: 16,
   maxPendingHandshakes: 64,
   maxPendingHandshakesPerAddress: 16,

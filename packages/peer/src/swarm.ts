@@ -21,7 +21,7 @@ import type { Connection, ConnectionHost } from './connection.ts';
 import { FarPieces } from './far-pieces.ts';
 import type { Gate } from './gate.ts';
 import { HashKeeper } from './hash-keeper.ts';
-import type { PeerLimits } from './limits.ts';
+import { dialTarget, type PeerLimits } from './limits.ts';
 import type { Pacer } from './pacer.ts';
 import { PieceFetcher } from './piece-fetcher.ts';
 import { PieceWaiters } from './piece-waiters.ts';
@@ -126,6 +126,8 @@ export class Swarm implements ConnectionHost {
   #dialling = 0;
   #readers = 0;
   #idleSince: number;
+  /** When fetching last began, in ms. */
+  #fetchingSince = Number.NEGATIVE_INFINITY;
   /** When the last tick found something to do, or a read into it ended. */
   #busyAt = Number.NEGATIVE_INFINITY;
   readonly #patience: ReaderPatience;
@@ -348,6 +350,7 @@ export class Swarm implements ConnectionHost {
     if (this.#isStopped || this.#isIngesting || this.#fetcher.isActive || this.isComplete) return;
     this.#unpin ??= this.blob.pin();
     this.#fetcher.isActive = true;
+    this.#fetchingSince = this.#idleSince;
     this.#patience.progressed();
     for (const connection of this.#connections) this.#updateInterest(connection);
     this.#announcer.hurry();
@@ -708,7 +711,8 @@ export class Swarm implements ConnectionHost {
     const isNews = this.#isUnconnected();
     // Those dialled are in both counts once they are open.
     const inbound = [...this.#connections].filter((connection) => !this.#dialled.has(connection)).length;
-    while (this.#dialling + inbound < this.#limits.dialTargetPerSwarm) {
+    const target = dialTarget(this.#limits, this.#clock.now() - this.#fetchingSince);
+    while (this.#dialling + inbound < target) {
       const address = this.#book.next(isNews);
       if (address === undefined) return;
       if (!this.#environment.dial(this, address)) {

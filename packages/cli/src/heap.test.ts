@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { getHeapSpaceStatistics } from 'node:v8';
-import { keepYoungGenerationSmall } from './young-generation.ts';
+import { fitHeapToBuffers } from './heap.ts';
 
 test('the young generation stays as small as it is, however much outlives it', () => {
-  keepYoungGenerationSmall();
+  fitHeapToBuffers();
   const before = youngBytes();
   const kept: object[] = [];
   for (let index = 0; index < 1_000_000; index += 1) kept.push({ index });
