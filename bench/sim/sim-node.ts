@@ -382,7 +382,7 @@ export class SimNode {
   #dial(): void {
     if (this.isSeeder || this.held.isFull) return;
     // All that are open and all that are being dialled count, whoever dialled.
-    const target = dialTarget(LIMITS, this.#world.queue.now() - this.joinedAt);
+    const target = dialTarget(LIMITS, { fetchingMs: this.#world.queue.now() - this.joinedAt, isZoned: false });
     while (this.links.size + this.#dialling < target && this.#dialling < LIMITS.maxDials) {
       const address = this.#book.next(({ host }) => !this.links.has(this.#known.get(host) as SimNode));
       const remote = address === undefined ? undefined : this.#known.get(address.host);

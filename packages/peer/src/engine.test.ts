@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { BLOCK_LENGTH } from '@sealift/core';
 import { nodeIdOf } from '@sealift/testkit';
 import { hashOf, pieceOf, type TestBlob, TestCluster, type TestPeer } from './cluster.fixture.ts';
@@ -225,6 +225,21 @@ test('a peer that stops in the middle of a block is cut, and the block comes fro
   await staller.closed;
   await cluster.seeder(blob);
   await swarm.waitForComplete({ signal: t.signal });
+});
+
+test('the signed hashes reach the disk while the blob is still being fetched', async (t) => {
+  const cluster = await TestCluster.create(t);
+  const blob = cluster.blob(4);
+  const seeder = await cluster.peer('seeder', { role: 'seeder' });
+  await seeder.grant(blob);
+  const ingest = await seeder.engine.ingest({ ...blob.request, signer: cluster.signer });
+  await ingest.addPiece(0, pieceOf(blob, 0));
+  const leecher = await cluster.peer('leecher');
+  const swarm = await download(leecher, blob);
+  await swarm.waitForPiece(0, { signal: t.signal });
+  while (leecher.store.get(blob.swarmId)?.hashRecords.length !== swarm.hashes.records.length) await setImmediate();
+  assert.ok(swarm.hashes.records.length > 0);
+  assert.equal(swarm.isComplete, false);
 });
 
 test('readers are given up when nothing arrives, sooner when there is neither peer nor tracker', async (t) => {

@@ -44,6 +44,21 @@ test('a batch is news once, is kept, and is there again after a restart', async 
   assert.deepEqual(open().records, [batch]);
 });
 
+test('batches gather in memory, and reach the disk together and in order', async (t) => {
+  const { cluster, blob, stored, open } = await scene(t);
+  const keeper = open();
+  const batches = [2, 0].map((index) => record(cluster, blob, index));
+  for (const batch of batches) keeper.take(batch);
+  assert.deepEqual(keeper.records, batches, 'those who come are told at once');
+  assert.deepEqual(stored.hashRecords, []);
+  keeper.flush();
+  await keeper.settled();
+  assert.deepEqual(stored.hashRecords, batches);
+  keeper.flush();
+  await keeper.settled();
+  assert.deepEqual(open().records, batches, 'and once');
+});
+
 test('the final list takes the place of one batch a piece', async (t) => {
   const { cluster, blob, open } = await scene(t);
   const keeper = open();

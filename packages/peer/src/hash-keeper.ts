@@ -32,6 +32,8 @@ export class HashKeeper {
   #kept: Kept[] = [];
   /** The final list is all that is kept, in as few batches as there are. */
   #isCompact = false;
+  /** What the file is yet to hold, in order. */
+  #unwritten: Buffer[] = [];
   #writing: Promise<void> = Promise.resolve();
 
   /** Loads what the store holds; a record that no longer verifies, after a change of keys, is left out. */
@@ -57,7 +59,8 @@ export class HashKeeper {
 
   /**
    * Takes a batch that somebody sent. Returns it if it is news, to be passed on; throws `HASH_BATCH_INVALID` if it is not
-   * signed by the cluster or contradicts its own ingest. `settling` is waited for before the disk hears of the batch.
+   * signed by the cluster or contradicts its own ingest. The disk hears of the batch with the next {@link flush}, and not
+   * before what `settling` returns has come to its end.
    */
   take(bytes: Uint8Array, settling?: (taken: TakenHashes) => Promise<void> | undefined): TakenHashes | undefined {
     // Each neighbour passes on each batch; only the first one is worth a signature check.
@@ -68,16 +71,32 @@ export class HashKeeper {
     if (taken === undefined) return undefined;
     // Should we die in between, the next process must not find a piece beside a hash that is not its own.
     const settled = settling?.(taken);
-    if (settled !== undefined) this.#write(() => settled);
+    if (settled !== undefined) {
+      this.flush();
+      this.#write(() => settled);
+    }
     if (this.#compact() || this.#forget(startedAt)) {
       const records = this.records;
+      this.#unwritten = [];
       this.#write(() => this.#blob.replaceHashes(records));
-    } else this.#write(() => this.#blob.appendHashes(record));
+    } else this.#unwritten.push(record);
     return taken;
+  }
+
+  /**
+   * Writes what has gathered: a batch comes every tenth of a second and more often, and opening the file for each costs as
+   * much as checking it. Called a few times a second.
+   */
+  flush(): void {
+    if (this.#unwritten.length === 0) return;
+    const records = this.#unwritten;
+    this.#unwritten = [];
+    this.#write(() => this.#blob.appendHashes(...records));
   }
 
   /** Resolves when what was taken so far is in the store, or was refused by it. */
   async settled(): Promise<void> {
+    this.flush();
     await this.#writing;
   }
 

@@ -18,6 +18,8 @@ export interface PeerLimits {
   readonly firstDialTargetPerSwarm: number;
   /** How long that is enough, in ms. Who still fetches then has a large blob, or peers with slow links. @default 500 */
   readonly firstDialTargetMs: number;
+  /** The same in a cluster with zones, from the start: only those who are connected agree on who fetches what from afar. @default 8 */
+  readonly zonedDialTargetPerSwarm: number;
   /** Dials under way at once. A TLS handshake costs about 1 ms of CPU at each end. @default 16 */
   readonly maxDials: number;
   /** Accepted connections that have not shown a valid grant yet. @default 64 */
@@ -114,8 +116,12 @@ export interface PeerLimits {
   readonly tickMs: number;
 }
 
-/** Connections until which a leecher dials that has been fetching for `fetchingMs`. */
-export function dialTarget(limits: PeerLimits, fetchingMs: number): number {
+/** Connections until which a leecher dials that has been fetching for `fetchingMs`, in a zone or not. */
+export function dialTarget(
+  limits: PeerLimits,
+  { fetchingMs, isZoned }: { fetchingMs: number; isZoned: boolean },
+): number {
+  if (isZoned) return limits.zonedDialTargetPerSwarm;
   return fetchingMs < limits.firstDialTargetMs ? limits.firstDialTargetPerSwarm : limits.dialTargetPerSwarm;
 }
 
@@ -126,6 +132,7 @@ export const DEFAULT_LIMITS: PeerLimits = Object.freeze({
   dialTargetPerSwarm: 6,
   firstDialTargetPerSwarm: 3,
   firstDialTargetMs: 500,
+  zonedDialTargetPerSwarm: 8,
   maxDials: 16,
   maxPendingHandshakes: 64,
   maxPendingHandshakesPerAddress: 16,

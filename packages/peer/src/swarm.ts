@@ -415,6 +415,7 @@ export class Swarm implements ConnectionHost {
 
   /** Dials, keeps deadlines, hands out slots. Called a few times a second. */
   tick(): void {
+    this.hashes.flush();
     // Most swarms of a node with a full store are quiet.
     if (this.#connections.size === 0 && !this.#fetcher.isActive && this.#waiters.size === 0) return;
     const now = this.#clock.now();
@@ -711,7 +712,10 @@ export class Swarm implements ConnectionHost {
     const isNews = this.#isUnconnected();
     // Those dialled are in both counts once they are open.
     const inbound = [...this.#connections].filter((connection) => !this.#dialled.has(connection)).length;
-    const target = dialTarget(this.#limits, this.#clock.now() - this.#fetchingSince);
+    const target = dialTarget(this.#limits, {
+      fetchingMs: this.#clock.now() - this.#fetchingSince,
+      isZoned: this.#environment.zone !== undefined,
+    });
     while (this.#dialling + inbound < target) {
       const address = this.#book.next(isNews);
       if (address === undefined) return;

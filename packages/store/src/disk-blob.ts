@@ -187,8 +187,8 @@ export class DiskBlob implements StoredBlob {
     return confirmed;
   }
 
-  appendHashes(record: Uint8Array): Promise<void> {
-    return this.#change(() => this.#hashes.append(record));
+  appendHashes(...records: readonly Uint8Array[]): Promise<void> {
+    return this.#change(() => this.#hashes.append(records));
   }
 
   replaceHashes(records: readonly Uint8Array[]): Promise<void> {

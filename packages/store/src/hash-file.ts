@@ -25,11 +25,12 @@ export class HashFile {
     return this.#records;
   }
 
-  /** Adds a record; throws `STORE_FULL` above the limit for this blob. A file error leaves the list as it was. */
-  append(record: Uint8Array): Promise<void> {
-    const frame = encodeRecords([record]);
+  /** Adds records, all or none; throws `STORE_FULL` above the limit for this blob. A file error leaves the list as it was. */
+  append(records: readonly Uint8Array[]): Promise<void> {
+    const frame = encodeRecords(records);
     return this.#serial.run(async () => {
-      this.#demandRoom([record], this.#length + frame.length);
+      if (records.length === 0) return;
+      this.#demandRoom(records, this.#length + frame.length);
       const handle = await open(this.#paths.hashes, constants.O_RDWR | constants.O_CREAT, 0o600);
       try {
         // At a known offset: what a failed append left behind is overwritten, or cut off at the next load.

@@ -60,8 +60,8 @@ export interface StoredBlob extends ReadableBlob {
    */
   confirm(pieces: readonly { readonly index: number; readonly sha256: Uint8Array }[]): Promise<readonly number[]>;
 
-  /** Keeps one signed hash batch with the blob. Throws `STORE_FULL` above 256 bytes per piece plus 4 KiB in all. */
-  appendHashes(record: Uint8Array): Promise<void>;
+  /** Keeps signed hash batches with the blob, all or none. Throws `STORE_FULL` above 256 bytes per piece plus 4 KiB in all. */
+  appendHashes(...records: readonly Uint8Array[]): Promise<void>;
 
   /** Puts `records` in place of all kept ones, in one step. */
   replaceHashes(records: readonly Uint8Array[]): Promise<void>;
