@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Digest, SwarmId } from '@sealift/core';
 import type { GrantUse } from '@sealift/tracker-api';
+import { ENGINE_HEAP_ARGS } from '../../packages/cli/src/heap.ts';
 import { demandEqualFiles, warmMemory } from '../harness/files.ts';
 import { Party } from '../harness/party.ts';
 import type { Payload } from '../harness/payload.ts';
@@ -66,10 +67,8 @@ export class SealiftSetting {
    */
   async startPair({ nodeArgs = [] }: { nodeArgs?: readonly string[] } = {}): Promise<SealiftPair> {
     const { seeder: seederMember, leecher: leecherMember } = this.#cluster;
-    const [seeder, leecher] = [
-      Party.node(this.#scope, PARTY, { nodeArgs }),
-      Party.node(this.#scope, PARTY, { nodeArgs }),
-    ];
+    const options = { nodeArgs: [...ENGINE_HEAP_ARGS, ...nodeArgs] };
+    const [seeder, leecher] = [Party.node(this.#scope, PARTY, options), Party.node(this.#scope, PARTY, options)];
     const end = async (): Promise<void> => {
       await Promise.all([seeder.stop(), leecher.stop()]);
       for (const member of [seederMember, leecherMember]) {

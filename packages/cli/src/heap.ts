@@ -1,7 +1,13 @@
 import { setFlagsFromString } from 'node:v8';
 
 /** The heap may grow by so much from one full collection to the next, in per cent of what that one left. */
-const GROWTH_PERCENT = 100;
+const GROWTH = '--heap-growing-percent=100';
+
+/**
+ * Arguments of Node for an engine, see {@link fitHeapToBuffers}. Half of its young generation has 4 MiB at most: a size that
+ * can be chosen only where a process is started, and from which V8 also reckons how early to collect everything.
+ */
+export const ENGINE_HEAP_ARGS: readonly string[] = ['--max-semi-space-size=4', GROWTH];
 
 /**
  * Fits V8's heap to a process through which megabytes pass in buffers outside of it, each behind a few bytes in it. Left
@@ -13,5 +19,5 @@ const GROWTH_PERCENT = 100;
  */
 export function fitHeapToBuffers(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
-  setFlagsFromString(`--heap-growing-percent=${GROWTH_PERCENT}`);
+  setFlagsFromString(GROWTH);
 }

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { ENGINE_HEAP_ARGS } from '../heap.ts';
 import { EngineChannel } from './engine-channel.ts';
 import { ENGINE_MESSAGES, type EngineMessage, type FrontMessage, parseMessage } from './engine-messages.ts';
 import { LineSplitter } from './line-splitter.ts';
@@ -43,7 +44,7 @@ export function launchEngine({
   onMessage: (message: EngineMessage) => void;
   writeLine: (line: string) => void;
 }): EngineRun {
-  const child = spawn(process.execPath, [...process.execArgv, MAIN, 'node-engine', ...args], {
+  const child = spawn(process.execPath, [...ENGINE_HEAP_ARGS, ...process.execArgv, MAIN, 'node-engine', ...args], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
   const kill = (): void => void child.kill('SIGKILL');
