@@ -12,12 +12,14 @@ import { lateBenchmark } from './rollout/late.ts';
 import { rolloutBenchmark } from './rollout/rollout.ts';
 import { serveBenchmark } from './serve/serve.ts';
 import { simBenchmark } from './sim/sim.ts';
+import { swarmBenchmark } from './swarm/swarm.ts';
 import { trackerBenchmark } from './tracker/tracker.ts';
 
 const BENCHMARKS: readonly Benchmark[] = [
   engineBenchmark,
   profileBenchmark,
   memoryBenchmark,
+  swarmBenchmark,
   serveBenchmark,
   rolloutBenchmark,
   lateBenchmark,

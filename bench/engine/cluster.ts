@@ -34,7 +34,7 @@ export interface BenchMember {
   readonly tls: TlsMaterial;
 }
 
-/** A CA, its keys and two members, made for one benchmark. It stands in for a tracker, which moves no piece. */
+/** A CA, its keys and its members, made for one benchmark. It stands in for a tracker, which moves no piece. */
 export class BenchCluster {
   readonly clusterId: ClusterId;
   readonly info: ClusterInfo;
@@ -42,10 +42,12 @@ export class BenchCluster {
   readonly leecher: BenchMember;
   /** Signs piece hashes, in PEM. */
   readonly contentKeyPem: string;
+  readonly #ca: SwarmCa;
   readonly #grantKey: KeyObject;
 
   private constructor(parts: {
     clusterId: ClusterId;
+    ca: SwarmCa;
     info: ClusterInfo;
     seeder: BenchMember;
     leecher: BenchMember;
@@ -57,6 +59,7 @@ export class BenchCluster {
     this.seeder = parts.seeder;
     this.leecher = parts.leecher;
     this.contentKeyPem = parts.contentKeyPem;
+    this.#ca = parts.ca;
     this.#grantKey = parts.grantKey;
   }
 
@@ -66,17 +69,23 @@ export class BenchCluster {
     const [grantKey, contentKey] = [newKey(), newKey()];
     return new BenchCluster({
       clusterId,
+      ca,
       info: {
         clusterId,
         trustAnchors: ca.certificatePem,
         grantKeys: [grantKey.publicJwk],
         contentKeys: [contentKey.publicJwk],
       },
-      seeder: await memberOf(ca, 'seeder'),
-      leecher: await memberOf(ca, 'node'),
+      seeder: await memberOf(ca, 'seeder', 'seeder-bench'),
+      leecher: await memberOf(ca, 'node', 'node-bench'),
       contentKeyPem: contentKey.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
       grantKey: grantKey.privateKey,
     });
+  }
+
+  /** One more member, a node of this name. */
+  async node(name: string): Promise<BenchMember> {
+    return await memberOf(this.#ca, 'node', name);
   }
 
   swarmId(digest: Digest): SwarmId {
@@ -106,8 +115,8 @@ export class BenchCluster {
   }
 }
 
-async function memberOf(ca: SwarmCa, role: Role): Promise<BenchMember> {
-  const nodeId = parseNodeId(`${role}-bench`);
+async function memberOf(ca: SwarmCa, role: Role, name: string): Promise<BenchMember> {
+  const nodeId = parseNodeId(name);
   const { privateKeyPem, csrPem } = await createSigningRequest();
   const { certificatePem } = await ca.issue({ role, id: nodeId, ttlMs: TTL_MS }, await checkCsr(csrPem));
   return { nodeId, tls: { trustAnchors: ca.certificatePem, certificatePem, privateKeyPem } };

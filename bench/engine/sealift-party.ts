@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { open, readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createContentSigner, peerIdOf } from '@sealift/bittorrent';
 import {
   type Digest,
@@ -21,7 +22,14 @@ import { answerQuestions } from '../harness/party-side.ts';
 /** Time between announces, in ms: longer than any transfer here. */
 const ANNOUNCE_INTERVAL_MS = 600_000;
 
-/** Who this process is and whom it may find. */
+/** Where a peer is, as the tracker would say. */
+export interface Neighbour {
+  readonly host: string;
+  readonly port: number;
+  readonly nodeId: NodeId;
+}
+
+/** Who this process is. */
 export interface StartOrder {
   readonly tls: TlsMaterial;
   readonly cluster: ClusterInfo;
@@ -30,8 +38,6 @@ export interface StartOrder {
   readonly quotaBytes: number;
   readonly swarmId: SwarmId;
   readonly grant: string;
-  /** What the tracker would hand out. */
-  readonly peer?: { readonly host: string; readonly port: number; readonly nodeId: NodeId };
 }
 
 interface BlobOrder {
@@ -42,8 +48,15 @@ interface BlobOrder {
   readonly pieceLength: number;
 }
 
-/** Puts a file into the store, as the seeder does with what it reads from a registry. */
-export type IngestOrder = BlobOrder & { readonly file: string; readonly contentKeyPem: string };
+/**
+ * Puts a file into the store, as the seeder does with what it reads from a registry, no faster than `bytesPerSecond` if that
+ * is given.
+ */
+export type IngestOrder = BlobOrder & {
+  readonly file: string;
+  readonly contentKeyPem: string;
+  readonly bytesPerSecond?: number;
+};
 
 /** Fetches a blob; `batches` are base64. */
 export type DownloadOrder = BlobOrder & { readonly batches: readonly string[] };
@@ -56,11 +69,16 @@ interface Running {
 
 const never = new AbortController().signal;
 let running: Running | undefined;
+/** What the tracker would hand out. */
+let neighbours: readonly { readonly host: string; readonly port: number; readonly peerId: Buffer }[] = [];
 
 answerQuestions({
   start: async (order: StartOrder) => {
     running = await start(order);
     return running.engine.port;
+  },
+  meet: async (others: readonly Neighbour[]) => {
+    neighbours = others.map(({ host, port, nodeId }) => ({ host, port, peerId: peerIdOf(nodeId) }));
   },
   ingest: (order: IngestOrder) => ingest(demandRunning(), order),
   download: (order: DownloadOrder) => download(demandRunning(), order),
@@ -77,21 +95,12 @@ answerQuestions({
   },
 });
 
-async function start({
-  tls,
-  cluster,
-  store: directory,
-  quotaBytes,
-  swarmId,
-  grant,
-  peer,
-}: StartOrder): Promise<Running> {
+async function start({ tls, cluster, store: directory, quotaBytes, swarmId, grant }: StartOrder): Promise<Running> {
   const [clock, log] = [systemClock, silentLogger];
   const store = new BlobStore({ directory, quotaBytes, clock, log });
   await store.start();
   const credentials = { identity: identityOfCertificate(new X509Certificate(tls.certificatePem)), tls, cluster };
   const identity: IdentitySource = { current: () => credentials, onChange: () => () => {} };
-  const peers = peer === undefined ? [] : [{ host: peer.host, port: peer.port, peerId: peerIdOf(peer.nodeId) }];
   const engine = new PeerEngine({
     identity,
     grants: {
@@ -100,7 +109,12 @@ async function start({
       dropRevoked: () => {},
     },
     store,
-    announce: async () => ({ intervalMs: ANNOUNCE_INTERVAL_MS, complete: 1, incomplete: 1, peers }),
+    announce: async () => ({
+      intervalMs: ANNOUNCE_INTERVAL_MS,
+      complete: 1,
+      incomplete: neighbours.length,
+      peers: neighbours,
+    }),
     listen: { host: '127.0.0.1', port: 0 },
     clock,
     log,
@@ -116,8 +130,13 @@ async function ingest({ engine, store }: Running, order: IngestOrder): Promise<r
   const target = await engine.ingest({ blob: { registry, digest }, swarmId, geometry, signer });
   await using file = await open(order.file);
   let buffer = new ArrayBuffer(order.pieceLength);
+  const began = performance.now();
   for (let index = 0; index < geometry.pieceCount; index += 1) {
     await file.read(new Uint8Array(buffer), 0, pieceSize(geometry, index), index * order.pieceLength);
+    if (order.bytesPerSecond !== undefined) {
+      const readAt = began + (1_000 * ((index + 1) * order.pieceLength)) / order.bytesPerSecond;
+      await delay(Math.max(0, readAt - performance.now()));
+    }
     buffer = await target.addPiece(index, buffer);
   }
   await target.complete();

@@ -9,7 +9,7 @@ import type { Payload } from '../harness/payload.ts';
 import type { Contender } from '../harness/rounds.ts';
 import type { Scope } from '../harness/scope.ts';
 import { type BenchCluster, type BenchMember, REGISTRY } from './cluster.ts';
-import type { DownloadOrder, IngestOrder, StartOrder } from './sealift-party.ts';
+import type { DownloadOrder, IngestOrder, Neighbour, StartOrder } from './sealift-party.ts';
 import { figuresOf, measureTransfer, type Transfer } from './transfer.ts';
 
 const PARTY = path.join(import.meta.dirname, 'sealift-party.ts');
@@ -78,13 +78,14 @@ export class SealiftSetting {
     let batches: readonly string[];
     try {
       const port = await seeder.ask<number>('start', await this.#start(seederMember, 'seed'));
-      const peer = { host: '127.0.0.1', port, nodeId: seederMember.nodeId };
       batches = await seeder.ask<readonly string[]>('ingest', {
         ...this.#blob(),
         file: this.#payload.file,
         contentKeyPem: this.#cluster.contentKeyPem,
       } satisfies IngestOrder);
-      await leecher.ask('start', await this.#start(leecherMember, 'trade', peer));
+      await leecher.ask('start', await this.#start(leecherMember, 'trade'));
+      const neighbour: Neighbour = { host: '127.0.0.1', port, nodeId: seederMember.nodeId };
+      await leecher.ask('meet', [neighbour]);
     } catch (error) {
       await end();
       throw error;
@@ -103,7 +104,7 @@ export class SealiftSetting {
     };
   }
 
-  async #start(member: BenchMember, use: GrantUse, peer?: NonNullable<StartOrder['peer']>): Promise<StartOrder> {
+  async #start(member: BenchMember, use: GrantUse): Promise<StartOrder> {
     return {
       tls: member.tls,
       cluster: this.#cluster.info,
@@ -112,7 +113,6 @@ export class SealiftSetting {
       quotaBytes: 2 * this.#payload.size + 2 ** 26,
       swarmId: this.#swarmId,
       grant: await this.#cluster.grant(member, this.#payload.digest, use),
-      ...(peer === undefined ? {} : { peer }),
     };
   }
 
