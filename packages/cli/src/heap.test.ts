@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { getHeapSpaceStatistics } from 'node:v8';
-import { ENGINE_HEAP_ARGS, fitHeapToBuffers } from './heap.ts';
+import { ENGINE_HEAP_ARGS, keepYoungGenerationSmall } from './heap.ts';
 
 /** Keeps many objects, and says how large the young generation has become, in bytes. */
 const FILL = `
@@ -13,7 +13,7 @@ const FILL = `
 `;
 
 test('the young generation stays as small as it is, however much outlives it', () => {
-  fitHeapToBuffers();
+  keepYoungGenerationSmall();
   const before = youngBytes();
   const kept: object[] = [];
   for (let index = 0; index < 1_000_000; index += 1) kept.push({ index });

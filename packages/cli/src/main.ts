@@ -5,7 +5,7 @@ import { useCompileCache } from './compile-cache.ts';
 import { type ConfigOf, type FlagValues, type OptionTable, parseConfig } from './config.ts';
 import { EndRequest, endOfProcess } from './end-of-process.ts';
 import { describeFailure, EXIT_USAGE } from './failure.ts';
-import { fitHeapToBuffers } from './heap.ts';
+import { keepYoungGenerationSmall } from './heap.ts';
 import {
   AUDIT_OPTIONS,
   CA_OPTIONS,
@@ -257,7 +257,7 @@ add(
 
 /** What a process that runs for long does before its code is loaded. */
 function prepareService(dataDirectory: string): void {
-  fitHeapToBuffers();
+  keepYoungGenerationSmall();
   useCompileCache(dataDirectory);
 }
 
