@@ -37,6 +37,23 @@ export interface SealiftPair extends AsyncDisposable {
   stopEngines(): Promise<void>;
 }
 
+/** What a party is told at its start: who it is, with a right to the payload and room for it in `store`. */
+export async function startOrder(
+  cluster: BenchCluster,
+  { digest, size }: Payload,
+  { member, use, store }: { member: BenchMember; use: GrantUse; store: string },
+): Promise<StartOrder> {
+  return {
+    tls: member.tls,
+    cluster: cluster.info,
+    store,
+    // Room for the blob and its metadata.
+    quotaBytes: 2 * size + 2 ** 26,
+    swarmId: cluster.swarmId(digest),
+    grant: await cluster.grant(member, digest, use),
+  };
+}
+
 /** Starts pairs of a seeder that holds a payload and a leecher that does not. */
 export class SealiftSetting {
   readonly #scope: Scope;
@@ -104,16 +121,8 @@ export class SealiftSetting {
     };
   }
 
-  async #start(member: BenchMember, use: GrantUse): Promise<StartOrder> {
-    return {
-      tls: member.tls,
-      cluster: this.#cluster.info,
-      store: this.#storeOf(member),
-      // Room for the blob and its metadata.
-      quotaBytes: 2 * this.#payload.size + 2 ** 26,
-      swarmId: this.#swarmId,
-      grant: await this.#cluster.grant(member, this.#payload.digest, use),
-    };
+  #start(member: BenchMember, use: GrantUse): Promise<StartOrder> {
+    return startOrder(this.#cluster, this.#payload, { member, use, store: this.#storeOf(member) });
   }
 
   #blob(): { registry: typeof REGISTRY; digest: Digest; swarmId: SwarmId; size: number; pieceLength: number } {

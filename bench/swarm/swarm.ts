@@ -2,7 +2,8 @@ import path from 'node:path';
 import type { SwarmId } from '@sealift/core';
 import { ENGINE_HEAP_ARGS } from '../../packages/cli/src/heap.ts';
 import { BenchCluster, type BenchMember, REGISTRY } from '../engine/cluster.ts';
-import type { DownloadOrder, IngestOrder, Neighbour, StartOrder } from '../engine/sealift-party.ts';
+import { startOrder } from '../engine/sealift.ts';
+import type { DownloadOrder, IngestOrder, Neighbour } from '../engine/sealift-party.ts';
 import { type Benchmark, type BenchmarkContext, wholeNumber } from '../harness/benchmark.ts';
 import { demandEqualFiles } from '../harness/files.ts';
 import { Party } from '../harness/party.ts';
@@ -132,16 +133,17 @@ class Engines {
     const names = Array.from({ length: nodes }, (_, index) => `node-${index}`);
     const members = [cluster.seeder, ...(await Promise.all(names.map((name) => cluster.node(name))))];
     const parties = members.map(() => Party.node(scope, PARTY, { nodeArgs: ENGINE_HEAP_ARGS }));
-    const engines = new Engines({ cluster, payload, parties });
     const neighbours = await Promise.all(
       parties.map(async (party, index): Promise<Neighbour> => {
         const member = members[index] as BenchMember;
-        const port = await party.ask<number>('start', await engines.#startOrder(scope.directory, member));
+        const use = member === cluster.seeder ? 'seed' : 'trade';
+        const store = path.join(scope.directory, `store-${member.nodeId}`);
+        const port = await party.ask<number>('start', await startOrder(cluster, payload, { member, use, store }));
         return { host: '127.0.0.1', port, nodeId: member.nodeId };
       }),
     );
     await Promise.all(parties.map((party, index) => party.ask('meet', neighbours.toSpliced(index, 1))));
-    return engines;
+    return new Engines({ cluster, payload, parties });
   }
 
   /** Memory of each process, the seeder's first. */
@@ -171,20 +173,6 @@ class Engines {
   async stop(): Promise<void> {
     await Promise.all(this.#parties.map((party) => party.ask('stop')));
     await Promise.all(this.#parties.map((party) => party.stop()));
-  }
-
-  async #startOrder(directory: string, member: BenchMember): Promise<StartOrder> {
-    const { tls, nodeId } = member;
-    const use = member === this.#cluster.seeder ? 'seed' : 'trade';
-    return {
-      tls,
-      cluster: this.#cluster.info,
-      store: path.join(directory, `store-${nodeId}`),
-      // Room for the blob and its metadata.
-      quotaBytes: 2 * this.#payload.size + 2 ** 26,
-      swarmId: this.#swarmId,
-      grant: await this.#cluster.grant(member, this.#payload.digest, use),
-    };
   }
 
   async #threads(): Promise<readonly Threads[]> {

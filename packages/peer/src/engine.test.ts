@@ -16,6 +16,15 @@ async function download(peer: TestPeer, blob: TestBlob, batches: readonly Uint8A
   return swarm;
 }
 
+/** A seeder that has read no more than the first piece yet. */
+async function firstPieceSeeder(cluster: TestCluster, blob: TestBlob) {
+  const seeder = await cluster.peer('seeder', { role: 'seeder' });
+  await seeder.grant(blob);
+  const ingest = await seeder.engine.ingest({ ...blob.request, signer: cluster.signer });
+  await ingest.addPiece(0, pieceOf(blob, 0));
+  return { seeder, ingest };
+}
+
 async function bytesOf(peer: TestPeer, blob: TestBlob): Promise<Buffer> {
   const bytes = Buffer.alloc(blob.bytes.length);
   await peer.store.get(blob.swarmId)?.read(0, bytes);
@@ -230,10 +239,7 @@ test('a peer that stops in the middle of a block is cut, and the block comes fro
 test('the signed hashes reach the disk while the blob is still being fetched', async (t) => {
   const cluster = await TestCluster.create(t);
   const blob = cluster.blob(4);
-  const seeder = await cluster.peer('seeder', { role: 'seeder' });
-  await seeder.grant(blob);
-  const ingest = await seeder.engine.ingest({ ...blob.request, signer: cluster.signer });
-  await ingest.addPiece(0, pieceOf(blob, 0));
+  await firstPieceSeeder(cluster, blob);
   const leecher = await cluster.peer('leecher');
   const swarm = await download(leecher, blob);
   await swarm.waitForPiece(0, { signal: t.signal });
@@ -246,10 +252,7 @@ test('readers are given up when nothing arrives, sooner when there is neither pe
   const cluster = await TestCluster.create(t);
   const blob = cluster.blob(4);
   const limits: Partial<PeerLimits> = { stallTimeoutMs: 600, lonelyStallTimeoutMs: 100 };
-  const seeder = await cluster.peer('seeder', { role: 'seeder' });
-  await seeder.grant(blob);
-  const ingest = await seeder.engine.ingest({ ...blob.request, signer: cluster.signer });
-  await ingest.addPiece(0, pieceOf(blob, 0));
+  const { seeder } = await firstPieceSeeder(cluster, blob);
   const leecher = await cluster.peer('leecher', { limits });
   const swarm = await download(leecher, blob);
   await swarm.waitForPiece(0, { signal: t.signal });
@@ -263,10 +266,7 @@ test('a reader is given up as soon as the tracker says that nobody is left who h
   const blob = cluster.blob(4);
   const hour = 3_600_000;
   const limits: Partial<PeerLimits> = { stallTimeoutMs: hour, lonelyStallTimeoutMs: hour, whoIsLeftMs: 100 };
-  const seeder = await cluster.peer('seeder', { role: 'seeder' });
-  await seeder.grant(blob);
-  const ingest = await seeder.engine.ingest({ ...blob.request, signer: cluster.signer });
-  await ingest.addPiece(0, pieceOf(blob, 0));
+  const { seeder } = await firstPieceSeeder(cluster, blob);
   const leecher = await cluster.peer('leecher', { limits: { ...limits, minAnnounceMs: 100 } });
   const swarm = await download(leecher, blob);
   const release = swarm.acquire(async () => 'nobody');
@@ -280,10 +280,7 @@ test('peers that have nothing for a reader do not make it wait for a tracker tha
   const cluster = await TestCluster.create(t);
   const blob = cluster.blob(4);
   const limits: Partial<PeerLimits> = { stallTimeoutMs: 3_600_000, lonelyStallTimeoutMs: 100, minAnnounceMs: 100 };
-  const seeder = await cluster.peer('seeder', { role: 'seeder' });
-  await seeder.grant(blob);
-  const ingest = await seeder.engine.ingest({ ...blob.request, signer: cluster.signer });
-  await ingest.addPiece(0, pieceOf(blob, 0));
+  const { seeder } = await firstPieceSeeder(cluster, blob);
   const [one, other] = [await cluster.peer('one', { limits }), await cluster.peer('other', { limits })];
   const swarms = [await download(one, blob), await download(other, blob)];
   await Promise.all(swarms.map((swarm) => swarm.waitForPiece(0, { signal: t.signal })));
@@ -353,10 +350,7 @@ test('a leecher that does not know the seeder hears from others that a slow regi
 test('a blob that is withdrawn is dropped everywhere, and its readers are told', async (t) => {
   const cluster = await TestCluster.create(t);
   const blob = cluster.blob(4);
-  const seeder = await cluster.peer('seeder', { role: 'seeder' });
-  await seeder.grant(blob);
-  const ingest = await seeder.engine.ingest({ ...blob.request, signer: cluster.signer });
-  await ingest.addPiece(0, pieceOf(blob, 0));
+  const { seeder, ingest } = await firstPieceSeeder(cluster, blob);
   const leecher = await cluster.peer('leecher');
   const swarm = await download(leecher, blob);
   await swarm.waitForPiece(0, { signal: t.signal });
