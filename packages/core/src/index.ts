@@ -55,3 +55,4 @@ export {
 export { type RateLimit, RateLimiter } from './rate-limiter.ts';
 export { type ProvenRight, type Revocation, Revocations } from './revocations.ts';
 export { swarmIdOf } from './swarm.ts';
+export { within } from './within.ts';

@@ -21,6 +21,7 @@ import type { BlobStore, StoredBlob } from '@sealift/store';
 import type { PeerEngine } from './engine.ts';
 import type { Ingest } from './ingest.ts';
 import { InlineCache } from './inline-cache.ts';
+import { OpenedAhead } from './opened-ahead.ts';
 import { DEFAULT_RANGE_LIMITS, joinRanges, RangeLanes, type RangeLimits } from './parallel-ranges.ts';
 import { type PausedRead, PausedReads } from './paused-reads.ts';
 import { type PieceSums, sumPieces } from './piece-sums.ts';
@@ -119,6 +120,7 @@ export class RegistrySeeder {
   readonly #newest = new Map<SwarmId, SeedRequest>();
   readonly #abandoning = new Set<Promise<void>>();
   readonly #stopped = new AbortController();
+  readonly #ahead: OpenedAhead;
 
   constructor(options: {
     nodeId: NodeId;
@@ -147,6 +149,7 @@ export class RegistrySeeder {
     this.#lanes = new RangeLanes(this.#ranges);
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#ahead = new OpenedAhead({ registry: this.#registry, stopped: this.#stopped.signal });
     this.#paused = new PausedReads({
       clock: this.#clock,
       abandon: (swarmId, { ingest }) => this.#abandon(swarmId, ingest),
@@ -182,6 +185,21 @@ export class RegistrySeeder {
   /** Lets stock clients in under `infoHash`, before the tracker says so in answer to an announce. */
   setPublic(swarmId: SwarmId, infoHash: SwarmId, { intervalMs }: { intervalMs: number }): void {
     this.#engine.swarm(swarmId)?.setPublic(infoHash, intervalMs);
+  }
+
+  /**
+   * Opens a blob of which nothing is here, while the registry is asked whether the requester may have it. The next
+   * {@link offer} of it reads what is opened; to dispose of what is returned cuts it if there was none.
+   */
+  openAhead(request: Omit<SeedRequest, 'size'>): Disposable | undefined {
+    const { swarmId } = request;
+    const isKnown =
+      this.#opening.has(swarmId) ||
+      this.#reading.has(swarmId) ||
+      this.#inline.get(swarmId) !== undefined ||
+      this.#store.get(swarmId) !== undefined ||
+      this.#refusal(swarmId) !== undefined;
+    return isKnown || this.#reading.size >= MAX_READS ? undefined : this.#ahead.open(request);
   }
 
   async offer(request: SeedRequest, { signal }: { signal: AbortSignal }): Promise<SeedOffer> {
@@ -297,7 +315,7 @@ export class RegistrySeeder {
   }
 
   async #readNew(request: SeedRequest): Promise<SeedOffer> {
-    const body = await this.#openBlob(request, { size: request.size });
+    const body = await this.#openBlob(request, { size: request.size }, this.#ahead.take(request));
     try {
       const size = body.size ?? request.size;
       if (size === undefined || size === 0) return none('the registry does not say how long the blob is');
@@ -410,16 +428,28 @@ export class RegistrySeeder {
     await delay(Math.max(RETRY_PAUSE_MS * attempt, wanted), undefined, { signal: this.#stopped.signal });
   }
 
-  /** Opens a blob, a second time where the registry asks for a short wait first. */
-  async #openBlob(request: SeedRequest, from: { offset?: number; size: number | undefined }): Promise<BlobBody> {
+  /** Opens a blob, a second time where the registry asks for a short wait first. `ahead` is a first try that has begun. */
+  async #openBlob(
+    request: SeedRequest,
+    from: { offset?: number; size: number | undefined },
+    ahead: Promise<BlobBody | undefined> = Promise.resolve(undefined),
+  ): Promise<BlobBody> {
     try {
-      return await this.#openRanges(request, from);
+      return (await this.#fromAhead(ahead)) ?? (await this.#openRanges(request, from));
     } catch (error) {
       const wanted = retryAfterOf(error);
       if (wanted === undefined || wanted > MAX_OPENING_RETRY_AFTER_MS) throw error;
       await delay(wanted, undefined, { signal: this.#stopped.signal });
       return await this.#openRanges(request, from);
     }
+  }
+
+  /** What was opened ahead, if it is of use: a large blob is better read over several connections. */
+  async #fromAhead(ahead: Promise<BlobBody | undefined>): Promise<BlobBody | undefined> {
+    const opened = await ahead;
+    if (opened?.size === undefined || opened.size < this.#ranges.minBytes) return opened;
+    opened.body.destroy();
+    return undefined;
   }
 
   /** Opens a blob over several connections if that is worth it, and the registry gives it so. */

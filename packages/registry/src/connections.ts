@@ -9,7 +9,7 @@ import { upstreamOrigin } from './upstream.ts';
  * Connections to one host for each purpose. Two pools, so that long blob transfers cannot keep the short calls waiting on
  * which rights depend. What does not fit waits, for as long as its own deadline allows.
  */
-const MAX_CONNECTIONS = { calls: 32, blobs: 80 } as const;
+const MAX_CONNECTIONS = { calls: 32, blobs: 96 } as const;
 /** Hosts connected to at once: a registry, its CDN hosts, and room. It keeps a registry from leading us everywhere. */
 const MAX_ORIGINS = 32;
 /** Longest set of headers, in bytes: a signed Location and the usual ones fit many times. */

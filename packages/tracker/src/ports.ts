@@ -38,6 +38,11 @@ export interface Seeder {
   ): Promise<{ readonly geometry: PieceGeometry; readonly sums: Buffer } | undefined>;
   /** Lets stock clients in under `infoHash` from now on, as the answer to its next announce will say too. */
   setPublic?(swarmId: SwarmId, infoHash: SwarmId, options: { intervalMs: number }): void;
+  /**
+   * Opens a blob of which nothing is held at the registry, while the right to it is still being proven, and reads nothing of
+   * it. The next {@link offer} makes use of it; to dispose of what is returned lets go of it if there was none.
+   */
+  openAhead?(request: Omit<SeedRequest, 'size'>): Disposable | undefined;
   /** Answers as soon as size and geometry are known, and goes on reading. Never throws for what a registry does. */
   offer(request: SeedRequest, options: { signal: AbortSignal }): Promise<SeedOffer>;
 }

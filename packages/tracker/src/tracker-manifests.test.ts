@@ -63,6 +63,35 @@ test('who may not pull gets nothing of a manifest that is known, and leaves a tr
   assert.ok(audit.includes('"manifest_served"') && audit.includes('"manifest_refused"'));
 });
 
+test('a manifest is read while the registry is asked for the right to it, and goes nowhere without one', async () => {
+  const [node, other] = [await cluster.enrol(), await cluster.enrol()];
+  const digest = newManifest();
+  registry.fail(digest, { kind: 'hang' }, { method: 'HEAD' });
+  const answer = ask(node, digest, await tokenFor('team/app'));
+  await registry.received('GET', digest);
+  await registry.received('HEAD', digest);
+  const opaque = `Bearer ${await registry.tokens.issue({ repositories: ['team/app'], form: 'opaque' })}`;
+  assert.equal((await ask(other, digest, opaque)).verdict, 'granted', 'by its own right, of what the first has read');
+  const foreign = await ask(other, digest, await tokenFor('other/app'));
+  assert.deepEqual([foreign.verdict, 'bytes' in foreign], ['denied', false]);
+  registry.cutConnections();
+  assert.equal((await answer).verdict, 'granted', 'the HEAD is sent again after the cut');
+  assert.equal(registry.counts(digest).gets, 1);
+});
+
+test('what somebody without a right has begun to read holds nobody up who has one', async () => {
+  const [node, stranger] = [await cluster.enrol(), await cluster.enrol()];
+  const digest = newManifest();
+  registry.fail(digest, { kind: 'hang' }, { method: 'GET' });
+  registry.fail(digest, { kind: 'hang' }, { method: 'HEAD' });
+  const held = ask(stranger, digest, 'Bearer forged');
+  await registry.received('GET', digest);
+  await registry.received('HEAD', digest);
+  assert.equal((await ask(node, digest, await tokenFor('team/app'))).verdict, 'granted');
+  registry.cutConnections();
+  assert.equal((await held).verdict, 'denied');
+});
+
 test('a right to a blob is none to a manifest, though the digest is the same', async () => {
   const node = await cluster.enrol();
   const bytes = Buffer.from('{"schemaVersion":2,"both":true}');

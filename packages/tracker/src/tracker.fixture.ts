@@ -2,7 +2,15 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { peerIdOf } from '@sealift/bittorrent';
-import { type Clock, createLogger, type NodeId, parseClusterId, parseNodeId, type SwarmId } from '@sealift/core';
+import {
+  type Clock,
+  createLogger,
+  type Digest,
+  type NodeId,
+  parseClusterId,
+  parseNodeId,
+  type SwarmId,
+} from '@sealift/core';
 import { createSigningRequest, isTrustedChain, trackerConnectOptions } from '@sealift/pki';
 import { type KeySet, RegistryClient, RegistryTokens } from '@sealift/registry';
 import { FakeRegistry, nodeIdOf } from '@sealift/testkit';
@@ -29,11 +37,20 @@ export class FakeSeeder implements Seeder {
   readonly nodeId: NodeId = nodeIdOf('seeder-fake');
   readonly endpoint = { host: '192.0.2.1', port: 7444 };
   readonly asked: SeedRequest[] = [];
+  /** Digests opened before the right to them was proven and not let go of, and all that ever were. */
+  readonly ahead = new Set<Digest>();
+  readonly everAhead: Digest[] = [];
   readonly seeding = new Set<SwarmId>();
   next: (request: SeedRequest) => Promise<SeedOffer> = async () => ({ kind: 'none', reason: 'nothing here' });
 
   isSeeding(swarmId: SwarmId): boolean {
     return this.seeding.has(swarmId);
+  }
+
+  openAhead({ blob: { digest } }: Omit<SeedRequest, 'size'>): Disposable {
+    this.everAhead.push(digest);
+    this.ahead.add(digest);
+    return { [Symbol.dispose]: () => void this.ahead.delete(digest) };
   }
 
   async offer(request: SeedRequest): Promise<SeedOffer> {

@@ -86,6 +86,32 @@ test('a check asks for the right and never makes the seeder read', async () => {
   assert.equal(cluster.seeder.asked.length, before);
 });
 
+test('the seeder opens a blob while the registry is asked for the right to it, and lets go where there is none', async () => {
+  const node = await cluster.enrol();
+  const { ahead, everAhead } = cluster.seeder;
+  const fresh = registry.addBlob('team/app', Buffer.from('opened ahead'));
+  let wasOpen = false;
+  cluster.seeder.next = async ({ blob }) => {
+    wasOpen = ahead.has(blob.digest);
+    return { kind: 'none', reason: 'enough' };
+  };
+  await joined(node, { digest: fresh });
+  assert.ok(wasOpen, 'still open when the seeder is asked');
+  assert.equal(ahead.size, 0, 'let go of at the end');
+  const opened = everAhead.length;
+  await joined(node, { digest: fresh });
+  assert.equal(everAhead.length, opened, 'a known verdict asks nobody');
+  const foreign = registry.addBlob('private/app', Buffer.from('not for this token'));
+  const answer = await node.client.join(joinRequest({ digest: foreign, repository: 'private/app' }), {
+    signal: signal(),
+  });
+  assert.equal(answer.verdict, 'denied');
+  assert.deepEqual([everAhead.at(-1), ahead.size], [foreign, 0]);
+  const unread = registry.addBlob('team/app', Buffer.from('only checked'));
+  await joined(node, { digest: unread, intent: 'check' });
+  assert.ok(!everAhead.includes(unread), 'a check reads nothing');
+});
+
 test('a small blob comes inside the answer', async () => {
   cluster.seeder.next = async () => ({ kind: 'inline', bytes: Buffer.from('a layer') });
   const answer = await joined(await cluster.enrol());

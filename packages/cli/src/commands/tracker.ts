@@ -191,6 +191,7 @@ function noting(seeder: RegistrySeeder, tokenCheck: RegistryTokenCheck): Seeder 
     endpoint,
     zone,
     isSeeding: (swarmId) => seeder.isSeeding(swarmId),
+    openAhead: (request) => seeder.openAhead(request),
     offer: (request, options) => {
       tokenCheck.joined(request.swarmId, request.blob, undefined);
       return seeder.offer(request, options);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { AppError, type BlobRef, digestFromSha256, keptBytes, type Logger } from '@sealift/core';
+import { AppError, type BlobRef, digestFromSha256, keptBytes, type Logger, within } from '@sealift/core';
 import { MANIFEST_TYPES, type RegistryClient } from '@sealift/registry';
 import { MAX_MANIFEST_BYTES } from '@sealift/tracker-api';
 import type { Authorizer } from '../right/authorizer.ts';
@@ -13,22 +13,36 @@ const CACHE_BYTES = 64 * 1024 * 1024;
 const READ_DEADLINE_MS = 8_000;
 /** Manifests that are being read at the same time; past it, nodes read for themselves. */
 const MAX_READS = 64;
+/** Up to so many, one may be read before the right to it is proven: who has none must not take the places of those who have. */
+const MAX_READS_AHEAD = 16;
+/** Longest wait for such a read of somebody else, in ms: it may come to nothing, and be slow to show it. */
+const OTHERS_WAIT_MS = 500;
 
 /** What came of a question for a manifest. */
 export type ManifestOutcome =
   | { readonly kind: 'manifest'; readonly manifest: Manifest }
   | Exclude<Verdict, { kind: 'granted' }>;
 
+/** How a read has ended. */
+type Outcome = { readonly manifest: Manifest } | { readonly error: unknown };
+
+interface Reading {
+  readonly outcome: Promise<Outcome>;
+  /** The registry has said that whoever began it may have it. */
+  isProven: boolean;
+}
+
 /**
- * The manifests of a cluster, by digest: each is read from its registry once, with the header of whoever asked first and
- * has the right, and handed to whoever else the registry says may pull it. Nothing here knows of tags.
+ * The manifests of a cluster, by digest: each is read from its registry once, with the header of whoever asked first, and
+ * handed to whom the registry says that they may pull it, and to nobody else. The registry is asked for both at once. Nothing
+ * here knows of tags.
  */
 export class Manifests {
   readonly #authorizer: Pick<Authorizer, 'decide'>;
   readonly #registry: Pick<RegistryClient, 'fetchManifest'>;
   readonly #log: Logger;
   readonly #cache = new ManifestCache({ maxBytes: CACHE_BYTES });
-  readonly #reading = new Map<string, Promise<Manifest | undefined>>();
+  readonly #reading = new Map<string, Reading>();
   readonly #stopped = new AbortController();
 
   constructor(options: {
@@ -44,9 +58,14 @@ export class Manifests {
 
   /** Throws `REGISTRY_UNKNOWN` for a registry that is not configured, and nothing for what a registry does. */
   async get(ref: BlobRef, authorization: string | undefined): Promise<ManifestOutcome> {
-    const verdict = await this.#authorizer.decide(ref, authorization);
+    let ahead: Reading | undefined;
+    const verdict = await this.#authorizer.decide(ref, authorization, () => {
+      ahead = this.#readAhead(ref, authorization);
+    });
     if (verdict.kind !== 'granted') return verdict;
-    const manifest = this.#cache.get(ref) ?? (await this.#readOnce(ref, authorization));
+    if (ahead !== undefined) ahead.isProven = true;
+    const known = this.#cache.get(ref);
+    const manifest = known ?? this.#manifestOf(ref, await (ahead?.outcome ?? this.#readOnce(ref, authorization)));
     return manifest === undefined
       ? { kind: 'unavailable', reason: 'the registry gave no manifest' }
       : { kind: 'manifest', manifest };
@@ -55,27 +74,49 @@ export class Manifests {
   /** Gives up what is being read. */
   async stop(): Promise<void> {
     this.#stopped.abort();
-    await Promise.allSettled(this.#reading.values());
+    await Promise.all([...this.#reading.values()].map(({ outcome }) => outcome));
   }
 
-  async #readOnce(ref: BlobRef, authorization: string | undefined): Promise<Manifest | undefined> {
-    const shared = await this.#reading.get(pairKey(ref));
-    if (shared !== undefined) return shared;
-    // Nobody reads it, or the credentials of who did have ended meanwhile: those of the next one may do.
-    return await (this.#reading.get(pairKey(ref)) ?? this.#begin(ref, authorization));
+  #manifestOf(ref: BlobRef, outcome: Outcome | undefined): Manifest | undefined {
+    if (outcome === undefined || 'manifest' in outcome) return outcome?.manifest;
+    if (!this.#stopped.signal.aborted) this.#log.warn('manifest_failed', { ...ref, error: outcome.error });
+    return undefined;
   }
 
-  async #begin(ref: BlobRef, authorization: string | undefined): Promise<Manifest | undefined> {
+  #readAhead(ref: BlobRef, authorization: string | undefined): Reading | undefined {
+    const isKnown = this.#cache.get(ref) !== undefined || this.#reading.has(pairKey(ref));
+    if (isKnown || this.#reading.size >= MAX_READS_AHEAD) return undefined;
+    return this.#begin(ref, authorization, { isProven: false });
+  }
+
+  async #readOnce(ref: BlobRef, authorization: string | undefined): Promise<Outcome | undefined> {
+    const shared = await this.#outcomeOf(this.#reading.get(pairKey(ref)));
+    if (shared !== undefined && 'manifest' in shared) return shared;
+    // Nobody reads it, or the credentials of who did are not good, or not any more: those of the next one may do.
+    const reading = this.#reading.get(pairKey(ref));
+    if (reading?.isProven === true) return await reading.outcome;
     if (this.#reading.size >= MAX_READS) return undefined;
+    return await this.#begin(ref, authorization, { isProven: true }).outcome;
+  }
+
+  async #outcomeOf(reading: Reading | undefined): Promise<Outcome | undefined> {
+    if (reading === undefined || reading.isProven) return await reading?.outcome;
+    return await within(reading.outcome, OTHERS_WAIT_MS);
+  }
+
+  #begin(ref: BlobRef, authorization: string | undefined, { isProven }: Pick<Reading, 'isProven'>): Reading {
     const key = pairKey(ref);
-    const reading = this.#read(ref, authorization)
-      .catch((error: unknown) => {
-        if (!this.#stopped.signal.aborted) this.#log.warn('manifest_failed', { ...ref, error });
-        return undefined;
-      })
-      .finally(() => this.#reading.delete(key));
+    const outcome = this.#read(ref, authorization)
+      .then(
+        (manifest): Outcome => ({ manifest }),
+        (error: unknown): Outcome => ({ error }),
+      )
+      .finally(() => {
+        if (this.#reading.get(key) === reading) this.#reading.delete(key);
+      });
+    const reading: Reading = { outcome, isProven };
     this.#reading.set(key, reading);
-    return await reading;
+    return reading;
   }
 
   async #read(ref: BlobRef, authorization: string | undefined): Promise<Manifest> {

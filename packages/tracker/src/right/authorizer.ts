@@ -59,21 +59,29 @@ export class Authorizer {
     this.#pairs = new ProvenPairs({ clock });
   }
 
-  /** The verdict on one blob. Throws `REGISTRY_UNKNOWN` for a registry that is not configured, before any connection. */
-  async decide(blob: BlobRef, authorization: string | undefined): Promise<Verdict> {
+  /**
+   * The verdict on one blob. Throws `REGISTRY_UNKNOWN` for a registry that is not configured, before any connection. `onAsk`
+   * is called when this caller's question goes to the registry, before its answer: not where an answer is known or awaited.
+   */
+  async decide(blob: BlobRef, authorization: string | undefined, onAsk?: () => void): Promise<Verdict> {
     if (!this.#registry.isConfigured(blob.registry))
       throw new AppError('REGISTRY_UNKNOWN', { registry: blob.registry });
     const key = verdictKey(blob, authorization);
     const cached = this.#cache.get(key);
     if (cached !== undefined && !this.#isRevoked(blob, cached)) return cached;
-    return this.#unlessRevoked(blob, await this.#decideOnce(key, blob, authorization));
+    return this.#unlessRevoked(blob, await this.#decideOnce(key, blob, authorization, onAsk));
   }
 
-  async #decideOnce(key: VerdictKey, blob: BlobRef, authorization: string | undefined): Promise<Verdict> {
+  async #decideOnce(
+    key: VerdictKey,
+    blob: BlobRef,
+    authorization: string | undefined,
+    onAsk: (() => void) | undefined,
+  ): Promise<Verdict> {
     const known = this.#waiting.get(key);
     if (known !== undefined) return await known;
     if (this.#waiting.size >= MAX_WAITING) return { kind: 'unavailable', reason: 'too many callers wait' };
-    const deciding = this.#decideAnew(key, blob, authorization).finally(() => this.#waiting.delete(key));
+    const deciding = this.#decideAnew(key, blob, authorization, onAsk).finally(() => this.#waiting.delete(key));
     this.#waiting.set(key, deciding);
     return await deciding;
   }
@@ -84,7 +92,12 @@ export class Authorizer {
     await Promise.allSettled(this.#waiting.values());
   }
 
-  async #decideAnew(key: VerdictKey, blob: BlobRef, authorization: string | undefined): Promise<Verdict> {
+  async #decideAnew(
+    key: VerdictKey,
+    blob: BlobRef,
+    authorization: string | undefined,
+    onAsk: (() => void) | undefined,
+  ): Promise<Verdict> {
     const rights = this.#tokens === undefined ? undefined : await this.#tokens.verifyHeader(authorization, blob);
     if (rights !== undefined) {
       // Whoever asks about the same blob right now proves it for this caller too.
@@ -92,7 +105,7 @@ export class Authorizer {
       const proof = this.#proofOf(blob);
       if (proof !== undefined) return { kind: 'granted', by: 'token', ...proof };
     }
-    return await this.#ask(key, blob, authorization);
+    return await this.#ask(key, blob, authorization, onAsk);
   }
 
   #proofOf(blob: BlobRef): PairProof | undefined {
@@ -111,7 +124,12 @@ export class Authorizer {
       : verdict;
   }
 
-  async #ask(key: VerdictKey, blob: BlobRef, authorization: string | undefined): Promise<Verdict> {
+  async #ask(
+    key: VerdictKey,
+    blob: BlobRef,
+    authorization: string | undefined,
+    onAsk: (() => void) | undefined,
+  ): Promise<Verdict> {
     if (this.#stopped.signal.aborted) return { kind: 'unavailable', reason: 'the tracker stops' };
     if (this.#questions >= MAX_QUESTIONS) return { kind: 'unavailable', reason: 'too many questions are open' };
     this.#questions += 1;
@@ -122,6 +140,7 @@ export class Authorizer {
       if (this.#asking.get(pair) === asking) this.#asking.delete(pair);
     });
     if (!this.#asking.has(pair)) this.#asking.set(pair, asking);
+    onAsk?.();
     const verdict = await asking;
     this.#cache.put(key, verdict, { credentialExpiresAt: authorizationExpiry(authorization) });
     return verdict;

@@ -56,7 +56,10 @@ export function registerJoinRoute(app: App, services: Needs): void {
 
 async function join(body: JoinRequest, blob: BlobRef, asker: Asker, services: Needs): Promise<JoinAnswer> {
   const { authorizer, authority, counters } = services;
-  const verdict = await authorizer.decide(blob, body.authorization);
+  using ahead = new DisposableStack();
+  const verdict = await authorizer.decide(blob, body.authorization, () => {
+    ahead.use(openAhead(body, blob, asker, services));
+  });
   if (verdict.kind !== 'granted') return refuse(verdict, blob, asker, services);
   const { holder, enrolment } = await asker.admit();
   const [{ grant, claims }, offer] = await Promise.all([
@@ -88,6 +91,18 @@ function refuse(
   log.info('join_denied', trace);
   counters.add(verdict.kind === 'denied' ? 'joinsDenied' : 'joinsUnavailable');
   return { verdict: verdict.kind, reason: verdict.reason };
+}
+
+/** Has the seeder open the blob while the registry is asked for the right to it; not for a stranger, of whom nothing is known. */
+function openAhead(
+  { intent, authorization }: JoinRequest,
+  blob: BlobRef,
+  { nodeId }: Asker,
+  { state, seeder }: Needs,
+): Disposable | undefined {
+  if (intent === 'check' || nodeId === undefined) return undefined;
+  const swarmId = swarmIdOf(state.clusterId, blob.registry, blob.digest);
+  return seeder.openAhead?.({ blob, swarmId, authorization });
 }
 
 async function offerOf(
