@@ -1,5 +1,6 @@
 import type { SecureContext, TLSSocket } from 'node:tls';
 import {
+  type AnnounceAnswer,
   type ContentSigner,
   type ContentVerifier,
   createContentVerifier,
@@ -233,12 +234,15 @@ export class PeerEngine {
 
   /**
    * Joins the swarm of a blob and fetches what is missing; the same swarm however often it is called. `batches` are
-   * signed piece hashes that are known already. Throws `STORE_FULL` and other errors of the store, `HASH_BATCH_INVALID`.
+   * signed piece hashes that are known already, `peers` those whom the tracker has named. Throws `STORE_FULL` and other errors
+   * of the store, `HASH_BATCH_INVALID`.
    */
-  async download(o: SwarmRequest & { readonly batches: readonly Uint8Array[] }): Promise<Swarm> {
+  async download(
+    o: SwarmRequest & { readonly batches: readonly Uint8Array[]; readonly peers?: AnnounceAnswer['peers'] },
+  ): Promise<Swarm> {
     const swarm = await this.#join(o);
     for (const batch of o.batches) swarm.takeHashes(batch);
-    swarm.download();
+    swarm.download(o);
     return swarm;
   }
 

@@ -107,6 +107,21 @@ test('a granted blob comes from the swarm, and the next time from the store', as
   assert.deepEqual(intents, ['pull', 'check'], 'what is held makes the seeder read nothing');
 });
 
+test('a seeder that the join names is dialled at once, and no announce is waited for', async (t) => {
+  const subject = await scene(t);
+  const { tracker, peer, cluster, blob } = subject;
+  const seeder = await cluster.seeder(blob);
+  await peer.grant(blob);
+  cluster.tracker.isDown = true;
+  const { nodeId, engine } = seeder;
+  const offer = { ...swarmOffer(subject), seeder: { nodeId, host: '127.0.0.1', port: engine.port } };
+  tracker.on('join', () => granted(blob, offer));
+  const opened = await open(subject);
+  assert.ok(opened);
+  assert.deepEqual(await collect(opened.read({ start: 0, end: opened.size }, { signal: t.signal })), blob.bytes);
+  opened.close();
+});
+
 for (const verdict of ['denied', 'unavailable'] as const) {
   test(`a verdict of ${verdict} opens nothing`, async (t) => {
     const subject = await scene(t);

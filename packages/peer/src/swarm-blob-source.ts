@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { peerIdOf } from '@sealift/bittorrent';
 import {
   AppError,
   type BlobRef,
@@ -6,6 +7,7 @@ import {
   digestBytes,
   isAppError,
   type Logger,
+  parseNodeId,
   pieceGeometry,
   type SwarmId,
   swarmIdOf,
@@ -193,7 +195,9 @@ export class SwarmBlobSource {
     if (offer.kind !== 'swarm') return undefined;
     const batches = offer.batches.map((batch) => Buffer.from(batch, 'base64'));
     const geometry = pieceGeometry(offer.size, offer.pieceLength);
-    return await this.#findSwarm({ blob, swarmId, geometry, batches }, request, signal);
+    const { seeder } = offer;
+    const peers = seeder === undefined ? [] : [{ ...seeder, peerId: peerIdOf(parseNodeId(seeder.nodeId)) }];
+    return await this.#findSwarm({ blob, swarmId, geometry, batches, peers }, request, signal);
   }
 
   async #findSwarm(download: Download, request: BlobRequest, signal: AbortSignal): Promise<FoundBlob> {

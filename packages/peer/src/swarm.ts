@@ -344,8 +344,11 @@ export class Swarm implements ConnectionHost {
     this.#checkComplete();
   }
 
-  /** Fetches what is missing, as long as there is a reader and for some time after. */
-  download(): void {
+  /**
+   * Fetches what is missing, as long as there is a reader and for some time after. `peers` are some that the tracker has named
+   * already.
+   */
+  download({ peers = [] }: { peers?: AnnounceAnswer['peers'] } = {}): void {
     this.#idleSince = this.#clock.now();
     if (this.#isStopped || this.#isIngesting || this.#fetcher.isActive || this.isComplete) return;
     this.#unpin ??= this.blob.pin();
@@ -354,6 +357,7 @@ export class Swarm implements ConnectionHost {
     this.#patience.progressed();
     for (const connection of this.#connections) this.#updateInterest(connection);
     this.#announcer.hurry();
+    if (peers.length > 0) this.#meet(peers);
   }
 
   /** This process reads the blob itself from now on. */
@@ -679,6 +683,11 @@ export class Swarm implements ConnectionHost {
     this.#isCrowded = incomplete > 1;
     this.#lookForOthers();
     this.setPublic(publicInfoHash, intervalMs);
+    this.#patience.answered({ isEmpty: this.#meet(peers) === 0 });
+  }
+
+  /** Learns where peers are, dials those that are needed, and returns how many there are beside this node. */
+  #meet(peers: AnnounceAnswer['peers']): number {
     const own = peerIdOf(this.#environment.self().nodeId).toString('hex');
     const others = peers
       .map(({ host, port, peerId }) => {
@@ -688,7 +697,7 @@ export class Swarm implements ConnectionHost {
       .filter(({ peerId }) => peerId !== own);
     for (const address of others) this.#book.add(address);
     this.#dial();
-    this.#patience.answered({ isEmpty: others.length === 0 });
+    return others.length;
   }
 
   /** Whether anybody else fetches the blob, as far as the tracker says and those show to whom we are connected. */

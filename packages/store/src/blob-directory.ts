@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, Bitfield } from '@sealift/core';
-import { writeFileAtomic } from './atomic-file.ts';
+import { draftFile, writeFileAtomic } from './atomic-file.ts';
 import { type BlobDescription, formatMeta, parseMeta } from './blob-meta.ts';
 import { isMissing } from './disk-error.ts';
 import { decodeRecords } from './hash-records.ts';
@@ -70,7 +70,7 @@ export class BlobPaths {
   }
 }
 
-/** What a blob's directory holds when the store starts. */
+/** What a blob's directory holds when the store starts, or when it was just made. */
 export interface LoadedBlob {
   readonly paths: BlobPaths;
   readonly description: BlobDescription;
@@ -88,7 +88,7 @@ export function isBlobDirectoryName(name: string): boolean {
 }
 
 /** Makes the directory of an empty blob. It counts as soon as its `meta.json` stands, which is the last step. */
-export async function createBlobDirectory(root: string, description: BlobDescription): Promise<BlobPaths> {
+export async function createBlobDirectory(root: string, description: BlobDescription): Promise<LoadedBlob> {
   const { swarmId, geometry } = description;
   const name = `${swarmId}.${randomBytes(4).toString('hex')}`;
   const paths = new BlobPaths(join(root, swarmId.slice(0, 2), name));
@@ -99,19 +99,31 @@ export async function createBlobDirectory(root: string, description: BlobDescrip
   await mkdir(paths.directory, { mode: 0o700 });
   try {
     // At once, because a pull waits for them.
+    const meta = draftFile(paths.meta, formatMeta(description));
     const made = await Promise.allSettled([
+      meta,
       createSparse(paths.data, geometry.size),
       createSparse(paths.pieces, HASH_LENGTH * geometry.pieceCount),
       createSparse(paths.bitmap, Math.ceil(geometry.pieceCount / 8)),
       createSparse(paths.hashes, 0),
     ]);
     for (const each of made) if (each.status === 'rejected') throw each.reason;
-    await writeFileAtomic(paths.meta, formatMeta(description));
+    await (await meta)();
   } catch (error) {
     await rm(paths.directory, { recursive: true, force: true });
     throw error;
   }
-  return paths;
+  return {
+    paths,
+    description,
+    bitfield: new Bitfield(geometry.pieceCount),
+    unchecked: undefined,
+    hashRecords: [],
+    hashLength: 0,
+    isMarkedComplete: false,
+    // As the kernel has stamped it.
+    lastUsedAt: Date.now(),
+  };
 }
 
 /** Takes a blob's directory out of count, in one step; its files stay usable by whoever reads them. */

@@ -260,13 +260,11 @@ export class BlobStore {
   }
 
   async #createBlob(description: BlobDescription, environment: BlobEnvironment): Promise<StoredBlob> {
-    const paths = await createBlobDirectory(this.#blobRoot, description).catch((cause: unknown) => {
+    const loaded = await createBlobDirectory(this.#blobRoot, description).catch((cause: unknown) => {
       const error = asDiskError(cause, 'creating a blob failed');
       environment.health.failed(error);
       throw error;
     });
-    const loaded = await loadBlobDirectory(paths.directory, { isTrusted: true });
-    if (loaded === undefined) throw new AppError('STORE_FAULT', { reason: 'a new blob vanished' });
     const blob = new DiskBlob(loaded, environment);
     blob.touch();
     this.#add(blob);

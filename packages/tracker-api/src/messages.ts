@@ -121,6 +121,18 @@ const SwarmOffer = Type.Object({
   size: Type.Integer(),
   pieceLength: Type.Integer(),
   batches: Type.Array(Type.String()),
+  seeder: Type.Optional(
+    Type.Object(
+      {
+        nodeId: Type.String(),
+        host: Type.String({ maxLength: 253 }),
+        port: Type.Integer({ minimum: 1, maximum: 65_535 }),
+      },
+      {
+        description: 'Where to dial at once, while the swarm is so new that an announce would name hardly anybody else',
+      },
+    ),
+  ),
 });
 const InlineOffer = Type.Object({
   kind: Type.Literal('inline'),

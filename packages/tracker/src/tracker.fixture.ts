@@ -10,6 +10,7 @@ import {
   parseClusterId,
   parseNodeId,
   type SwarmId,
+  type Zone,
 } from '@sealift/core';
 import { createSigningRequest, isTrustedChain, trackerConnectOptions } from '@sealift/pki';
 import { type KeySet, RegistryClient, RegistryTokens } from '@sealift/registry';
@@ -36,6 +37,7 @@ export class ShiftedClock implements Clock {
 export class FakeSeeder implements Seeder {
   readonly nodeId: NodeId = nodeIdOf('seeder-fake');
   readonly endpoint = { host: '192.0.2.1', port: 7444 };
+  zone: Zone | undefined;
   readonly asked: SeedRequest[] = [];
   /** Digests opened before the right to them was proven and not let go of, and all that ever were. */
   readonly ahead = new Set<Digest>();

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { AnnounceClient, type AnnounceRequest } from '@sealift/bittorrent';
-import { type Digest, parseSwarmId, type SwarmId, swarmIdOf } from '@sealift/core';
+import { type Digest, parseSwarmId, parseZone, type SwarmId, swarmIdOf } from '@sealift/core';
 import { createSigningRequest } from '@sealift/pki';
 import { buildCsr, FakeRegistry } from '@sealift/testkit';
 import { GrantVerifier, type JoinAnswer, type JoinRequest } from '@sealift/tracker-api';
@@ -66,7 +66,9 @@ test('a node enrols, joins, and gets a grant that is good for its certificate an
   const node = await cluster.enrol('alice');
   cluster.seeder.next = async () => ({ kind: 'swarm', size: 7, pieceLength: 16_384, batches: [Buffer.from('b1')] });
   const answer = await joined(node);
-  assert.deepEqual(answer.offer, { kind: 'swarm', size: 7, pieceLength: 16_384, batches: ['YjE='] });
+  const { nodeId, endpoint } = cluster.seeder;
+  const offer = { kind: 'swarm', size: 7, pieceLength: 16_384, batches: ['YjE='] };
+  assert.deepEqual(answer.offer, { ...offer, seeder: { nodeId, ...endpoint } });
   const asked = cluster.seeder.asked.at(-1);
   assert.equal(asked?.authorization, authorization);
   assert.equal(asked?.size, 7);
@@ -259,6 +261,24 @@ test('peers of a swarm learn of each other, with addresses and ids taken from th
   assert.equal(third.incomplete, 2);
   await announce(bob, { swarmId, grant: bobGrant.grant, event: 'stopped' });
   assert.deepEqual((await announce(alice, { swarmId, grant: aliceGrant.grant })).peers, []);
+});
+
+test('a join names the seeder while the swarm is new, and not where it would draw nodes of other zones', async () => {
+  const blob = registry.addBlob('team/app', Buffer.from('named'));
+  const nodes = await Promise.all(Array.from({ length: 9 }, (_, index) => cluster.enrol(`peer-${index}`)));
+  cluster.seeder.next = async () => ({ kind: 'swarm', size: 7, pieceLength: 16_384, batches: [] });
+  const isNamed: boolean[] = [];
+  for (const node of nodes) {
+    const { grant, swarmId, offer } = await joined(node, { digest: blob });
+    isNamed.push(offer.kind === 'swarm' && offer.seeder !== undefined);
+    await announce(node, { swarmId: parseSwarmId(swarmId), grant });
+  }
+  assert.deepEqual(isNamed, [...Array(8).fill(true), false]);
+  const fresh = registry.addBlob('team/app', Buffer.from('of a zone'));
+  cluster.seeder.zone = parseZone('east');
+  const { offer } = await joined(nodes[0] as TestNode, { digest: fresh });
+  cluster.seeder.zone = undefined;
+  assert.equal(offer.kind === 'swarm' && offer.seeder, undefined);
 });
 
 test('the seeder comes first, but not for a node that has all', async () => {

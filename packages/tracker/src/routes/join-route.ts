@@ -12,8 +12,24 @@ import { parseContentRef } from './content-ref.ts';
 
 type Needs = Pick<
   Services,
-  'config' | 'state' | 'authority' | 'authorizer' | 'seeder' | 'identity' | 'throttle' | 'counters' | 'refusals' | 'log'
+  | 'config'
+  | 'state'
+  | 'authority'
+  | 'authorizer'
+  | 'seeder'
+  | 'swarms'
+  | 'identity'
+  | 'throttle'
+  | 'counters'
+  | 'refusals'
+  | 'log'
 >;
+
+/**
+ * Up to so many peers, a join names the seeder, which saves the first nodes the way of an announce before they dial. In a
+ * larger swarm each dials whom chance gives it: the seeder has no places for all.
+ */
+const NEW_SWARM_PEERS = 8;
 
 /** Who asks: a node with its certificate, or a stranger who enrols by what this very call proves. */
 interface Asker {
@@ -109,11 +125,15 @@ async function offerOf(
   { intent, authorization }: JoinRequest,
   blob: BlobRef,
   size: number | undefined,
-  { state, seeder, log }: Needs,
+  { state, seeder, swarms, log }: Needs,
 ): Promise<WireOffer> {
   if (intent === 'check') return { kind: 'none', reason: 'only a check', ...(size === undefined ? {} : { size }) };
   const swarmId = swarmIdOf(state.clusterId, blob.registry, blob.digest);
-  return await seedOffer(seeder, { blob, swarmId, size, authorization }, { log });
+  const offer = await seedOffer(seeder, { blob, swarmId, size, authorization }, { log });
+  if (offer.kind !== 'swarm' || seeder.zone !== undefined) return offer;
+  const { complete, incomplete } = swarms.countsOf(swarmId);
+  if (complete + incomplete >= NEW_SWARM_PEERS) return offer;
+  return { ...offer, seeder: { nodeId: seeder.nodeId, ...seeder.endpoint } };
 }
 
 async function askerOf(request: FastifyRequest<{ Body: JoinRequest }>, services: Needs): Promise<Asker> {
