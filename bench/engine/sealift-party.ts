@@ -1,6 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { open, readdir } from 'node:fs/promises';
-import path from 'node:path';
+import { open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createContentSigner, peerIdOf } from '@sealift/bittorrent';
 import {
@@ -64,7 +63,6 @@ export type DownloadOrder = BlobOrder & { readonly batches: readonly string[] };
 interface Running {
   readonly store: BlobStore;
   readonly engine: PeerEngine;
-  readonly directory: string;
 }
 
 const never = new AbortController().signal;
@@ -87,7 +85,11 @@ answerQuestions({
     await engine.leave(swarmId);
     await store.delete(swarmId);
   },
-  dataFile: () => dataFileIn(demandRunning().directory),
+  dataFile: async ({ swarmId }: BlobOrder) => {
+    const file = demandRunning().store.get(swarmId)?.dataFile;
+    if (file === undefined) throw new Error('the store does not hold the blob');
+    return file;
+  },
   stop: async () => {
     const { engine, store } = demandRunning();
     await engine.stop();
@@ -120,7 +122,7 @@ async function start({ tls, cluster, store: directory, quotaBytes, swarmId, gran
     log,
   });
   await engine.start();
-  return { store, engine, directory };
+  return { store, engine };
 }
 
 async function ingest({ engine, store }: Running, order: IngestOrder): Promise<readonly string[]> {
@@ -156,14 +158,6 @@ async function download({ engine }: Running, order: DownloadOrder): Promise<void
   const release = swarm.acquire();
   await swarm.waitForComplete({ signal: never });
   release();
-}
-
-/** The blob as the store keeps it: the one file named `data` below the directory. */
-async function dataFileIn(directory: string): Promise<string> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
-  const found = entries.find((entry) => entry.isFile() && entry.name === 'data');
-  if (found === undefined) throw new Error('the store holds no blob');
-  return path.join(found.parentPath, found.name);
 }
 
 function demandRunning(): Running {

@@ -112,7 +112,8 @@ export class SealiftSetting {
       seeder,
       leecher,
       download: () => leecher.ask('download', order),
-      demandEqual: async () => demandEqualFiles(this.#payload.file, await leecher.ask<string>('dataFile')),
+      demandEqual: async () =>
+        demandEqualFiles(this.#payload.file, await leecher.ask<string>('dataFile', this.#blob())),
       forget: () => leecher.ask('forget', this.#blob()),
       stopEngines: async () => {
         await Promise.all([seeder.ask('stop'), leecher.ask('stop')]);

@@ -164,7 +164,7 @@ class Engines {
     await Promise.all([read, ...leechers.map((leecher) => leecher.ask('download', order))]);
     const seconds = (performance.now() - began) / 1_000;
     const used = (await this.#threads()).map((threads, index) => difference(threads, before[index] ?? {}));
-    for (const leecher of leechers) await demandEqualFiles(file, await leecher.ask<string>('dataFile'));
+    for (const leecher of leechers) await demandEqualFiles(file, await leecher.ask<string>('dataFile', blob));
     for (const party of this.#parties) await party.ask('forget', blob);
     const [ofSeeder = {}, ...ofLeechers] = used;
     return { seconds, cpuSeconds: totalMs(used) / 1_000, seeder: ofSeeder, leecher: mean(ofLeechers) };
