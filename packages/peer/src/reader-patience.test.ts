@@ -86,6 +86,15 @@ for (const { said, next } of outcomes) {
   });
 }
 
+test('a tracker that could not tell is asked again after a while, as long as nobody is there', () => {
+  const { patience, pass } = answered();
+  for (const said of ['unknown', 'unknown', 'offered'] as const) {
+    assert.deepEqual(pass(2_250), ['ask-again']);
+    patience.askedAgain(said);
+  }
+  assert.deepEqual(pass(250), ['announce-again']);
+});
+
 for (const areAllGone of [true, false]) {
   test(`a seeder that is offered and ${areAllGone ? 'cannot be reached' : 'may be reached'} decides whether readers wait`, () => {
     const { patience, pass } = answered();

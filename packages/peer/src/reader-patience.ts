@@ -3,6 +3,8 @@ import type { PeerLimits } from './limits.ts';
 
 /** Longest wait, in ms, for a peer that was just connected to show what it has. */
 const SHOW_MS = 500;
+/** How long an `unknown` of the tracker holds, in ms: it may be on its way up again, with the seeder in it. */
+const UNKNOWN_MS = 2_000;
 
 /** What the tracker said when it was asked once more for the blob of a reader. */
 export type AskedAgain =
@@ -121,7 +123,10 @@ export class ReaderPatience {
       case 'reanswered':
         return this.#hasShownAll && outlook.areAllGone ? 'give-up' : 'wait';
       case 'settled':
-        return this.#isHopeless ? 'give-up' : 'wait';
+        if (this.#isHopeless) return 'give-up';
+        if (this.#clock.now() - this.#since < UNKNOWN_MS) return 'wait';
+        this.#become('asking');
+        return 'ask-again';
       default:
         return 'wait';
     }
