@@ -7,7 +7,7 @@ test('what comes in time is passed on, and so is a failure', async () => {
   await assert.rejects(within(Promise.reject(new Error('no')), 60_000), /no/);
 });
 
-test('what does not come in time is undefined, and its failure afterwards is nobody else to see', async () => {
+test('what does not come in time is undefined, and a failure after that goes nowhere', async () => {
   const work = Promise.withResolvers<number>();
   assert.equal(await within(work.promise, 1), undefined);
   work.reject(new Error('too late'));

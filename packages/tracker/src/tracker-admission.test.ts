@@ -62,6 +62,7 @@ test('registry credentials that are refused, absent or for another repository en
   const bad = joinRequest({ csr: await buildCsr({ isCa: true }) });
   await assert.rejects(client.join(bad, { signal: signal() }), codeOf('CSR_REJECTED'));
   assert.equal(cluster.state.nodes.count(), before);
+  assert.deepEqual(cluster.seeder.everAhead, [], 'for a stranger nothing is opened before the verdict');
 });
 
 test('a node with a certificate cannot enrol again by a join', async () => {
